@@ -1,0 +1,1 @@
+"""Variational autoencoders with a two-dimensional latent space: models, training, exact likelihood, report."""

@@ -1,0 +1,121 @@
+"""Image data: verified archives, one uint8 tensor a split, and the two pixel protocols."""
+
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torchvision
+from filelock import FileLock
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torchvision.datasets.utils import check_integrity
+
+from vaelib.runs import PROJECT_ROOT, UserError
+
+DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
+VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
+SIDE = 28
+PIXELS = SIDE * SIDE
+TEST_SAMPLE_SEED = (
+    1312_6114  # protocol A: one binary sample of each evaluation image, the same for every model
+)
+
+
+class DataError(UserError):
+    """A dataset is missing or damaged; the message says which file and what to do."""
+
+
+class Images(NamedTuple):
+    """Grey images with their labels."""
+
+    images: UInt8[Tensor, "count 1 28 28"]
+    labels: Int64[Tensor, " count"]
+
+    def take(self, count: int) -> "Images":
+        """The first `count` images, or all of them when `count` is 0."""
+        return self if count == 0 else Images(self.images[:count], self.labels[:count])
+
+
+def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / "data") -> Images:
+    """Load one split of a dataset by its torchvision name.
+
+    `split` is "train" (55,000 images), "validation" (the last 5,000 of the official training set) or
+    "test" (10,000). Archives under `root` are used as they are; missing ones are downloaded.
+
+    Raises `DataError` when an archive or an unpacked file is damaged, or cannot be downloaded.
+    """
+    folder = Path(root) / name / "raw"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):  # two runs that start together unpack once
+        dataset = _verified(name, split != "test", Path(root), folder)
+    images, labels = dataset.data[:, None], dataset.targets
+    if split == "train":
+        return Images(images[:-VALIDATION_IMAGES], labels[:-VALIDATION_IMAGES])
+    if split == "validation":
+        return Images(images[-VALIDATION_IMAGES:], labels[-VALIDATION_IMAGES:])
+    return Images(images, labels)
+
+
+def _verified(name: str, train: bool, root: Path, folder: Path) -> torchvision.datasets.MNIST:
+    """The torchvision dataset, once every file it is read from has passed its checksum."""
+    dataset_class = getattr(torchvision.datasets, name)
+    archives = [(folder / filename, md5) for filename, md5 in dataset_class.resources]
+    for archive, md5 in archives:
+        if archive.exists() and not check_integrity(archive, md5):
+            raise DataError(
+                f"{archive} is damaged (its MD5 sum is not {md5}). Restore it (git checkout -- {archive.name}) "
+                "or delete it to have it downloaded again."
+            )
+        unpacked = archive.with_suffix("")
+        if unpacked.exists() and archive.exists() and not _matches(unpacked, archive):
+            raise DataError(f"{unpacked} is damaged. Delete it: it is unpacked again from {archive.name}.")
+    try:
+        return dataset_class(root, train=train, download=True)
+    except (RuntimeError, OSError) as error:
+        names = ", ".join(archive.name for archive, _ in archives)
+        raise DataError(
+            f"{name} is not in {folder} and could not be downloaded ({_first_line(error)}). "
+            f"Put its archives there ({names}), or choose a dataset that is there."
+        ) from None
+
+
+def _matches(unpacked: Path, archive: Path) -> bool:
+    """Whether a file is what its gzip archive holds, by the CRC-32 and length in the archive's last 8 bytes."""
+    content = unpacked.read_bytes()
+    trailer = archive.read_bytes()[-8:]
+    return zlib.crc32(content).to_bytes(4, "little") + (len(content) % 2**32).to_bytes(4, "little") == trailer
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def checksum(images: Images) -> str:
+    """CRC-32 of pixels and labels as hexadecimal: names the data that a run used."""
+    crc = zlib.crc32(images.labels.numpy().tobytes(), zlib.crc32(images.images.numpy().tobytes()))
+    return f"{crc:08x}"
+
+
+def grey(images: UInt8[Tensor, "*batch 1 28 28"]) -> Float[Tensor, "*batch 784"]:
+    """Protocol B: grey values in [0, 1], one row an image."""
+    return images.flatten(-3).float() / 255
+
+
+def binarise(
+    images: UInt8[Tensor, "*batch 1 28 28"], generator: torch.Generator
+) -> Float[Tensor, "*batch 784"]:
+    """Protocol A: a fresh sample b_i ~ Bernoulli(x_i / 255) of every pixel (Salakhutdinov & Murray 2008).
+
+    An integer r uniform on 0..254 lies below x with probability exactly x / 255.
+    """
+    pixels = images.flatten(-3)
+    return (torch.empty_like(pixels).random_(0, 255, generator=generator) < pixels).float()
+
+
+def evaluation_pixels(images: UInt8[Tensor, "count 1 28 28"], protocol: str) -> Float[Tensor, "count 784"]:
+    """The pixels that a protocol is evaluated on: grey for B, for A one fixed binary sample an image."""
+    if protocol == "B":
+        return grey(images)
+    generator = torch.Generator(images.device).manual_seed(TEST_SAMPLE_SEED)
+    return binarise(images, generator)

@@ -1,0 +1,117 @@
+"""Encoder and decoder networks by name.
+
+Every encoder maps flat images [batch, 784] to [batch, outputs]; every decoder maps latents [batch, inputs] to
+[batch, outputs]. What the outputs mean (means, log-variances, logits) is the business of `vaelib.vae`.
+"""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vaelib.data import PIXELS, SIDE
+
+
+class Residual(nn.Module):
+    """h + GELU(W LayerNorm(h) + b): the identity path keeps deep networks trainable (He et al. 2016)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.branch = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
+
+    def forward(self, hidden: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
+        """One residual step."""
+        return hidden + self.branch(hidden)
+
+
+class Lift(nn.Linear):
+    """A linear layer on the few latent inputs, always in float32: bfloat16 keeps only three digits of z."""
+
+    def forward(self, z: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
+        """W z + b without autocast."""
+        with torch.autocast(z.device.type, enabled=False):
+            return super().forward(z.float())
+
+
+class Architecture(NamedTuple):
+    """Builders of the two networks, and a line for the report's table."""
+
+    encoder: Callable[[int], nn.Module]  # outputs -> network on [batch, 784]
+    decoder: Callable[[int, int], nn.Module]  # inputs, channels -> network to [batch, channels * 784]
+    description: str
+
+
+def _layers(sizes: list[int], activation: type[nn.Module]) -> nn.Sequential:
+    """A multilayer perceptron without an activation after its last layer."""
+    linears = [nn.Linear(m, n) for m, n in pairwise(sizes)]
+    return nn.Sequential(*[m for linear in linears for m in (linear, activation())][:-1])
+
+
+def _perceptron(hidden: list[int], activation: type[nn.Module], description: str) -> Architecture:
+    """Fully connected: `hidden` sizes from the image to the latent, mirrored in the decoder."""
+
+    def decoder(inputs: int, channels: int) -> nn.Module:
+        first, *others = hidden[::-1]
+        rest = _layers([first, *others, channels * PIXELS], activation)
+        return nn.Sequential(Lift(inputs, first), activation(), *rest)
+
+    return Architecture(lambda outputs: _layers([PIXELS, *hidden, outputs], activation), decoder, description)
+
+
+def _residual(width: int, depth: int, description: str) -> Architecture:
+    """Residual perceptrons of `depth` blocks in encoder and decoder."""
+
+    def network(first: nn.Module, outputs: int) -> nn.Module:
+        blocks = [Residual(width) for _ in range(depth)]
+        return nn.Sequential(first, nn.GELU(), *blocks, nn.Linear(width, outputs))
+
+    return Architecture(
+        lambda outputs: network(nn.Linear(PIXELS, width), outputs),
+        lambda inputs, channels: network(Lift(inputs, width), channels * PIXELS),
+        description,
+    )
+
+
+def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> Architecture:
+    """Two strided convolutions to 7 x 7 maps and a hidden layer; transposed convolutions back."""
+    first, second = channels
+    maps = second * 7 * 7
+
+    def encoder(outputs: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Unflatten(1, (1, SIDE, SIDE)),
+            nn.Conv2d(1, first, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(maps, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, outputs),
+        )
+
+    def decoder(inputs: int, pixel_channels: int) -> nn.Module:
+        return nn.Sequential(
+            Lift(inputs, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, maps),
+            nn.ReLU(),
+            nn.Unflatten(1, (second, 7, 7)),
+            nn.ConvTranspose2d(second, first, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(first, pixel_channels, 4, stride=2, padding=1),
+            nn.Flatten(),
+        )
+
+    return Architecture(encoder, decoder, description)
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "aevb": _perceptron([500], nn.Tanh, "one hidden layer of 500 tanh units [@kingma2014]"),
+    "mlp": _perceptron([256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units [@davidson2018]"),
+    "resmlp": _residual(512, 4, "512 GELU units, then four residual blocks of 512 with layer normalisation"),
+    "conv": _convolutional((16, 32), 256, "two strided 4 x 4 convolutions (16, 32 maps), 256 ReLU units"),
+}

@@ -1,0 +1,238 @@
+"""Run records: checked parameters, provenance, atomic writes, and many runs as one table."""
+
+import argparse
+import contextlib
+import difflib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+RECORD = "metrics.json"
+
+
+class UserError(Exception):
+    """An error for the person at the keyboard: its message says what is wrong and what to do."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython prints instead of a traceback, in a notebook and through papermill."""
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ParameterError(UserError):
+    """A parameter has an unknown name, a wrong type or a value out of range."""
+
+
+class RunError(UserError):
+    """A run's folder is missing, half-written, or not what its reader needs."""
+
+
+class Parameters(BaseModel):
+    """Base of a notebook's parameters: strict types, no unknown name, and read-only once checked."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def parameters(schema: type[P], namespace: Mapping[str, Any]) -> P:
+    """Check a notebook's parameters before anything runs.
+
+    `namespace` is the notebook's `globals()` just after the parameters cell and the cell that papermill injects
+    behind it. Papermill itself only warns of a name it does not know; here any plain value that is not a field
+    of `schema` is an error. (On a second pass in a live session other variables exist, so names go unchecked.)
+
+    Raises `ParameterError` naming each wrong parameter and what it may be.
+    """
+    plain = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and isinstance(value, str | int | float | list | dict | None)
+    }
+    first_pass = not any(isinstance(value, schema) for value in namespace.values())
+    known = schema.model_fields
+    unknown = (
+        [name for name in plain if name not in known and name not in ("In", "Out")] if first_pass else []
+    )
+    problems = [_unknown(name, list(known)) for name in unknown]
+    try:
+        checked = schema(**{name: plain[name] for name in known if name in plain})
+    except ValidationError as error:
+        problems += [_explain(e) for e in error.errors()]
+    if problems:
+        raise ParameterError("\n  ".join(["the parameters were not accepted:", *problems]))
+    return checked
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."
+    return f"'{name}' is not a parameter of this notebook: {hint}"
+
+
+def _explain(error: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"]) or "parameters"
+    return f"{name} = {error['input']!r}: {error['msg'][0].lower() + error['msg'][1:]}."
+
+
+# --- records ---------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when not.
+
+    Raises `RunError` when the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise RunError(
+            f"{path} could not be written: {error.strerror or error}. Nothing was replaced."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+class Run:
+    """A run's folder while it is being filled: files first, the record `metrics.json` last.
+
+    A folder without a record is no result; starting a run removes the record of an earlier one.
+    """
+
+    def __init__(self, folder: str | Path, config: Parameters):
+        self.folder = resolve(folder)
+        self.config = config
+        self.started = datetime.now(UTC)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / RECORD).unlink(missing_ok=True)
+        except OSError as error:
+            raise RunError(f"run_dir {self.folder} cannot be written: {error.strerror}.") from error
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file of the run."""
+        with atomic(self.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def finish(self, metrics: Mapping[str, float], dataset_checksum: str, device: str) -> dict[str, Any]:
+        """Write the record; from here on the folder is a result. Returns what was written."""
+        finished = datetime.now(UTC)
+        record = {
+            "config": self.config.model_dump(),
+            "metrics": {name: _plain(value) for name, value in metrics.items()},
+            "provenance": {
+                **_environment(),
+                "device": device,
+                "dataset_checksum": dataset_checksum,
+                "started": self.started.isoformat(timespec="seconds"),
+                "finished": finished.isoformat(timespec="seconds"),
+                "wall_seconds": round((finished - self.started).total_seconds(), 1),
+            },
+        }
+        self.write_text(RECORD, json.dumps(record, indent=2))
+        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        return record
+
+
+def resolve(folder: str | Path) -> Path:
+    """A path as given if absolute, else below the project: the same for JupyterLab, papermill and make."""
+    return PROJECT_ROOT / Path(folder).expanduser()
+
+
+def _plain(value: Any) -> float | int | str | bool | None:
+    """A number as JSON knows it; tensors and numpy scalars have `item`."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def _environment() -> dict[str, Any]:
+    """Commit, versions and threads. `commit` ends in "+" when the work tree had changes."""
+    commit = _git("rev-parse", "HEAD")
+    if commit and _git("status", "--porcelain", "--untracked-files=no"):
+        commit += "+"
+    torch = sys.modules.get("torch")
+    return {
+        "commit": commit,
+        "python": platform.python_version(),
+        "versions": {name: importlib.metadata.version(name) for name in ("vaelib", "torch", "torchvision")},
+        "machine": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads() if torch else None,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """A git answer, or None outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return answer.stdout.strip()
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """The record of a finished run.
+
+    Raises `RunError` when the folder is missing, has no record (the run failed or is not finished) or a damaged one.
+    """
+    folder = resolve(folder)
+    path = folder / RECORD
+    if not folder.is_dir():
+        raise RunError(f"there is no run at {folder}. Run its notebook first, or correct the path.")
+    if not path.exists():
+        raise RunError(f"{folder} holds no {RECORD}: its run failed or is not finished. Run it again.")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return {part: record[part] for part in ("config", "metrics", "provenance")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error}). Delete the folder and run it again.") from error
+
+
+def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Records by run name as a table: a row a run, parameters and metrics as columns."""
+    rows = {name: {**record["config"], **record["metrics"]} for name, record in summary.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
+
+
+def gather(folders: Sequence[str | Path], out: Path) -> None:
+    """Write the records of finished runs into one JSON file, keyed by "experiment/run"."""
+    records = {"/".join(resolve(f).parts[-2:]): read_record(f) for f in folders}
+    with atomic(out) as temporary:
+        temporary.write_text(json.dumps(records, indent=1), encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m vaelib.runs gather --out summary.json RUN_DIR...`."""
+    parser = argparse.ArgumentParser(prog="python -m vaelib.runs", description=main.__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("gather", help="collect the records of runs into one file")
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument("run_dir", nargs="+")
+    options = parser.parse_args(arguments)
+    try:
+        gather(options.run_dir, options.out)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""One training loop, a generator: an epoch's metrics at a time, for notebook, batch run and test alike."""
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vaelib import data
+from vaelib.objectives import OBJECTIVES
+from vaelib.runs import atomic
+from vaelib.vae import VAE
+
+WARMUP_STEPS = 200  # optimiser steps over which the learning rate rises to its full value
+
+# A loss takes a batch, a generator and the epochs done so far (a fraction within an epoch, infinity for
+# validation), and returns per-example tensors; "loss" is minimised, the rest is reported beside it.
+Loss = Callable[[data.Images, torch.Generator, float], dict[str, Float[Tensor, " batch"]]]
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" is the machine's accelerator where it has one, else the processor."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def resolve_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of the matrix products; "auto" is bfloat16 on hardware that multiplies it natively.
+
+    `make bench` measures what that gains, and the report what it costs.
+    """
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type == "cpu":
+        native = torch.cpu.get_capabilities().get("amx_bf16", False)
+    else:
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if native else torch.float32
+
+
+def vae_loss(
+    model: VAE,
+    objective: str = "elbo",
+    protocol: str = "A",
+    samples: int = 1,
+    kl_warmup_epochs: float = 0,
+) -> Loss:
+    """The loss of a VAE: minus its objective, on pixels sampled afresh (protocol A) or grey (B and C)."""
+
+    def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
+        x = data.binarise(batch.images, generator) if protocol == "A" else data.grey(batch.images)
+        kl_weight = min(1.0, epochs_done / kl_warmup_epochs) if kl_warmup_epochs else 1.0
+        terms = OBJECTIVES[objective](model, x, generator, samples=samples, kl_weight=kl_weight)
+        return {
+            "loss": -terms.objective,
+            "elbo": terms.elbo,
+            "reconstruction": terms.reconstruction,
+            "kl": terms.kl,
+        }
+
+    return loss
+
+
+def evaluate(loss: Loss, images: data.Images, seed: int = 0, batch_size: int = 1000) -> dict[str, float]:
+    """Means over `images` of a loss's terms, each image weighted alike, with noise fixed by `seed`."""
+    generator = torch.Generator(images.images.device).manual_seed(seed)
+    totals: dict[str, float] = {}
+    with torch.no_grad():
+        for batch in zip(images.images.split(batch_size), images.labels.split(batch_size), strict=True):
+            for name, values in loss(data.Images(*batch), generator, math.inf).items():
+                totals[name] = totals.get(name, 0.0) + values.double().sum().item()
+    return {name: total / len(images.labels) for name, total in totals.items()}
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    training: data.Images,
+    validation: data.Images,
+    *,
+    epochs: int,
+    batch_size: int = 250,
+    learning_rate: float = 1e-3,
+    seed: int = 0,
+    precision: torch.dtype = torch.float32,
+    checkpoint: Path | None = None,
+    configuration: str = "",
+) -> Iterator[dict[str, float]]:
+    """Train with Adam and a cosine schedule; yield each epoch's metrics; end with the best epoch's weights.
+
+    Metrics are `train_*` (running means over the epoch) and `validation_*` of every term of `loss`, on the same
+    scale. The best epoch is that of the lowest validation loss. With a `checkpoint` path the whole state is kept
+    there after each epoch, and an interrupted run of the same `configuration` goes on from it to the same numbers;
+    epochs already done are yielded again from the record.
+    """
+    device = training.images.device
+    generator = torch.Generator(device).manual_seed(seed)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
+    steps_an_epoch = math.ceil(len(training.labels) / batch_size)
+    state = _State(model, optimiser, generator, checkpoint, json.dumps([configuration, epochs, seed]))
+    state.restore()
+    yield from state.history
+
+    for epoch in range(len(state.history), epochs):
+        started = time.perf_counter()
+        totals: dict[str, Tensor] = {}
+        model.train()
+        order = torch.randperm(len(training.labels), generator=generator, device=device)
+        for i, index in enumerate(order.split(batch_size)):
+            step = epoch * steps_an_epoch + i
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate * _schedule(step, epochs * steps_an_epoch)
+            batch = data.Images(training.images[index], training.labels[index])
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                terms = loss(batch, generator, step / steps_an_epoch)
+            optimiser.zero_grad()
+            terms["loss"].mean().backward()
+            optimiser.step()
+            for name, values in terms.items():
+                totals[name] = totals.get(name, 0.0) + values.detach().double().sum()
+        model.eval()
+        metrics = {
+            "epoch": epoch + 1,
+            **{f"train_{name}": (total / len(training.labels)).item() for name, total in totals.items()},
+            **{f"validation_{name}": value for name, value in evaluate(loss, validation).items()},
+        }
+        metrics["seconds"] = time.perf_counter() - started
+        state.record(metrics)
+        yield metrics
+    state.finish()
+
+
+def _schedule(step: int, steps: int) -> float:
+    """A short linear warm-up, then half a cosine down to 0."""
+    return min(1.0, (step + 1) / WARMUP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+class _State:
+    """Everything that an interrupted run needs to end with the same numbers as one never interrupted."""
+
+    def __init__(self, model, optimiser, generator, path: Path | None, configuration: str):
+        self.model, self.optimiser, self.generator = model, optimiser, generator
+        self.path, self.configuration = path, configuration
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] = {}
+
+    def record(self, metrics: dict[str, float]) -> None:
+        """Add an epoch, keep its weights if they are the best so far, and save the checkpoint."""
+        self.history.append(metrics)
+        if metrics["validation_loss"] <= min(m["validation_loss"] for m in self.history):
+            self.best = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        if self.path is None:
+            return
+        adam = self.optimiser.state_dict()["state"]
+        tensors = {
+            **{f"model.{name}": t for name, t in self.model.state_dict().items()},
+            **{f"best.{name}": t for name, t in self.best.items()},
+            **{f"adam.{i}.{name}": t for i, entry in adam.items() for name, t in entry.items()},
+            "generator": self.generator.get_state(),
+        }
+        metadata = {"history": json.dumps(self.history), "configuration": self.configuration}
+        with atomic(self.path) as temporary:
+            save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, metadata)
+
+    def restore(self) -> None:
+        """Go back to the last checkpoint, if there is one of the same configuration."""
+        if self.path is None or not self.path.exists():
+            return
+        with contextlib.suppress(SafetensorError), safe_open(self.path, "pt") as saved:
+            if saved.metadata().get("configuration") != self.configuration:
+                return
+            tensors = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 (not a dict)
+            self.history = json.loads(saved.metadata()["history"])
+            self.generator.set_state(tensors.pop("generator"))
+            self.model.load_state_dict(_part(tensors, "model."))
+            self.best = _part(tensors, "best.")
+            adam: dict[int, dict[str, Tensor]] = {}
+            for name, t in _part(tensors, "adam.").items():
+                index, key = name.split(".", 1)
+                adam.setdefault(int(index), {})[key] = t
+            self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": adam})
+
+    def finish(self) -> None:
+        """Leave the model with the weights of its best epoch."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries below a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
