@@ -17,9 +17,7 @@ DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
 SIDE = 28
 PIXELS = SIDE * SIDE
-TEST_SAMPLE_SEED = (
-    1312_6114  # protocol A: one binary sample of each evaluation image, the same for every model
-)
+TEST_SAMPLE_SEED = 1312_6114  # protocol A: one binary sample of each evaluation image, the same for every model
 
 
 class DataError(UserError):
@@ -35,6 +33,10 @@ class Images(NamedTuple):
     def take(self, count: int) -> "Images":
         """The first `count` images, or all of them when `count` is 0."""
         return self if count == 0 else Images(self.images[:count], self.labels[:count])
+
+    def to(self, device: torch.device) -> "Images":
+        """The same images on a device."""
+        return Images(self.images.to(device), self.labels.to(device))
 
 
 def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / "data") -> Images:
@@ -93,7 +95,7 @@ def _first_line(error: Exception) -> str:
 
 def checksum(images: Images) -> str:
     """CRC-32 of pixels and labels as hexadecimal: names the data that a run used."""
-    crc = zlib.crc32(images.labels.numpy().tobytes(), zlib.crc32(images.images.numpy().tobytes()))
+    crc = zlib.crc32(images.labels.cpu().numpy(), zlib.crc32(images.images.cpu().contiguous().numpy()))
     return f"{crc:08x}"
 
 
@@ -102,9 +104,7 @@ def grey(images: UInt8[Tensor, "*batch 1 28 28"]) -> Float[Tensor, "*batch 784"]
     return images.flatten(-3).float() / 255
 
 
-def binarise(
-    images: UInt8[Tensor, "*batch 1 28 28"], generator: torch.Generator
-) -> Float[Tensor, "*batch 784"]:
+def binarise(images: UInt8[Tensor, "*batch 1 28 28"], generator: torch.Generator) -> Float[Tensor, "*batch 784"]:
     """Protocol A: a fresh sample b_i ~ Bernoulli(x_i / 255) of every pixel (Salakhutdinov & Murray 2008).
 
     An integer r uniform on 0..254 lies below x with probability exactly x / 255.

@@ -1,28 +1,21 @@
-"""The numbers of one trained VAE: ELBO, exact likelihood, gaps, protocol identities, latent neighbours."""
+"""The numbers of one trained VAE: ELBO, exact likelihood, gaps, protocol identities, latent neighbours, samples."""
 
-from typing import NamedTuple
-
+import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from vaelib import data, identities, metrics
-from vaelib.gaps import Gaps, gaussian_elbo, split_gap
-from vaelib.marginal import Exact, exact_log_likelihood, importance_bound, importance_weights
+from vaelib.gaps import gaussian_elbo, split_gap
+from vaelib.marginal import exact_log_likelihood, importance_bound, importance_weights
 from vaelib.objectives import kl_divergence
 from vaelib.vae import VAE, Posterior
 
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
-LABELS = (100, 600, 1000)
+LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
+CLASSIFIED_SAMPLES = 2000  # prior samples whose digit is judged,
+REFERENCE_IMAGES = 10_000  # by comparison with this many training images
 
-
-class Likelihood(NamedTuple):
-    """Per-image results on the evaluation images, in nats."""
-
-    posterior: Posterior
-    elbo: Float[Tensor, " images"]
-    exact: Exact
-    gaps: Gaps  # of the first images only
+Numbers = dict[str, float]
 
 
 @torch.no_grad()
@@ -33,45 +26,78 @@ def encode(model: VAE, images: data.Images, protocol: str) -> Posterior:
     return Posterior(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
-def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) -> tuple[Likelihood, dict[str, float]]:
-    """ELBO and exact log p(x) of all `images` of a 2-D model, and the gaps of the first `gap_images`."""
-    x = data.evaluation_pixels(images.images, protocol)
-    with torch.no_grad():
-        posterior = encode(model, images, protocol)
-        elbo = gaussian_elbo(model, x, posterior)
-    exact = exact_log_likelihood(model, x, keep_nodes_of=gap_images)
-    gaps = split_gap(model, x[:gap_images], exact)
+def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) -> tuple[Numbers, dict[str, Tensor]]:
+    """ELBO and log p(x): means over images, and the same image by image.
 
-    generator = torch.Generator(x.device).manual_seed(0)
-    log_w = importance_weights(model, x[:gap_images], max(IMPORTANCE_SAMPLES), generator)
-    kl = kl_divergence(posterior)
+    With a 2-D latent all values are exact (quadrature), and the gaps of the first `gap_images` are split; with
+    Bernoulli pixels the identities between the protocols are measured in the same quadrature. With
+    another dimension the ELBO is a mean over draws and log p(x) only the importance-weighted bound, both on the
+    first `gap_images`.
+    """
+    x = data.evaluation_pixels(images.images, protocol)
+    few = x[:gap_images]
+    log_w = importance_weights(model, few, max(IMPORTANCE_SAMPLES), torch.Generator(x.device).manual_seed(0))
+    bounds = {k: importance_bound(log_w, k) for k in IMPORTANCE_SAMPLES}
+    posterior = encode(model, images, protocol)
+    exact = model.latent_dim == 2
+    elbo = gaussian_elbo(model, x, posterior) if exact else log_w.mean(0)
+    kl = kl_divergence(posterior)[: len(elbo)]
     numbers = {
         "elbo": elbo.mean(),
         "reconstruction": (elbo + kl).mean(),
         "kl": kl.mean(),
-        "exact_nll": -exact.log_px.mean(),
-        "exact_nll_error": exact.error.mean(),
-        "exact_nll_worst_error": exact.error.max(),
-        "approximation_gap": gaps.approximation.mean(),
-        "amortisation_gap": gaps.amortisation.mean(),
-        "gap_images": gap_images,
-        "gap_exact_nll": -gaps.log_px.mean(),
-        "iwae_nll": -importance_bound(log_w, max(IMPORTANCE_SAMPLES)).mean(),
-        **{f"iwae_{k}_bound": importance_bound(log_w, k).mean() for k in IMPORTANCE_SAMPLES},
+        "gap_images": len(few),
+        "iwae_nll": -bounds[max(IMPORTANCE_SAMPLES)].mean(),
+        **{f"iwae_{k}_bound": bound.mean() for k, bound in bounds.items()},
     }
-    return Likelihood(posterior, elbo, exact, gaps), {name: float(value) for name, value in numbers.items()}
+    each = {"mean": posterior.mean, "log_variance": posterior.log_variance, "elbo": elbo}
+    if exact:
+        extra = identities.pixels(images) if protocol in "AB" else x[:0]
+        keep_nodes = torch.ones(len(x) + len(extra), dtype=torch.bool)
+        keep_nodes[len(few) : len(x)] = False
+        both = exact_log_likelihood(model, torch.cat([x, extra]), keep_nodes=keep_nodes)
+        result = both.part(0, len(x))
+        gaps = split_gap(model, few, both.part(0, len(few)))
+        if len(extra):
+            numbers |= identities.measure(model, images, both.part(len(x), len(extra)))
+        numbers |= {
+            "exact_nll": -result.log_px.mean(),
+            "exact_nll_error": result.error.mean(),
+            "exact_nll_worst_error": result.error.max(),
+            "approximation_gap": gaps.approximation.mean(),
+            "amortisation_gap": gaps.amortisation.mean(),
+            "gap_elbo": gaps.elbo.mean(),
+            "gap_exact_nll": -gaps.log_px.mean(),
+        }
+        each |= {
+            "log_px": result.log_px,
+            "error": result.error,
+            "approximation_gap": gaps.approximation,
+            "amortisation_gap": gaps.amortisation,
+            "best_mean": gaps.best.mean,
+            "best_log_variance": gaps.best.log_variance,
+        }
+    return {name: float(value) for name, value in numbers.items()}, each
 
 
-def protocol_identities(model: VAE, images: data.Images) -> dict[str, float]:
-    """How far a Bernoulli model keeps the identities between the pixel protocols (`vaelib.identities`)."""
-    exact = exact_log_likelihood(model, identities.pixels(images), keep_nodes_of=identities.IMAGES)
-    return identities.measure(model, images, exact)
-
-
-def neighbours(
-    model: VAE, training: data.Images, posterior: Posterior, images: data.Images, protocol: str
-) -> tuple[Posterior, dict[str, float]]:
-    """q(z | x) of the training images, and nearest-neighbour accuracies of the evaluation images on its means."""
+def latent_plane(
+    model: VAE, training: data.Images, test: data.Images, protocol: str
+) -> tuple[Numbers, dict[str, np.ndarray]]:
+    """Nearest-neighbour accuracies and confusions on the latent means, and how much of the prior lies in holes."""
     train = encode(model, training, protocol)
-    means, labels = (train.mean.cpu(), training.labels.cpu()), (posterior.mean.cpu(), images.labels.cpu())
-    return train, {f"knn_accuracy_{n}": metrics.knn_accuracy(*means, *labels, n) for n in LABELS}
+    known = train.mean.cpu(), training.labels.cpu()
+    asked = encode(model, test, protocol).mean.cpu(), test.labels.cpu()
+    labels = [count for count in LABELS if count <= len(training.labels)]
+    numbers = {f"knn_accuracy_{count}": metrics.knn_accuracy(*known, *asked, count) for count in labels}
+    share, holes = metrics.hole_share(Posterior(*(t[:5000].cpu() for t in train)))
+    arrays = {"confusions": metrics.latent_confusions(*known, *asked), "holes": holes.numpy()}
+    return {**numbers, "hole_share": share}, arrays
+
+
+@torch.no_grad()
+def sample_classes(model: VAE, training: data.Images, seed: int = 0) -> np.ndarray:
+    """[10] share of each digit among mean images of prior samples."""
+    generator = torch.Generator(model.device).manual_seed(seed)
+    z = torch.randn(CLASSIFIED_SAMPLES, model.latent_dim, generator=generator, device=model.device)
+    reference = training.take(REFERENCE_IMAGES)
+    return metrics.class_shares(model.images(z).cpu(), data.grey(reference.images).cpu(), reference.labels.cpu())

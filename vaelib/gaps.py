@@ -38,7 +38,7 @@ class Gaps(NamedTuple):
 
 @torch.no_grad()
 def gaussian_elbo(
-    model: VAE, x: Float[Tensor, "images pixels"], posterior: Posterior, order: int = 7
+    model: VAE, x: Float[Tensor, "images pixels"], posterior: Posterior, order: int = 4
 ) -> Float[Tensor, " images"]:
     """E_q[log p(x | z)] - KL(q || p) for any diagonal Gaussian q, by Gauss-Hermite quadrature in two dimensions.
 
@@ -94,7 +94,7 @@ def fit_gaussian(nodes: Nodes, start: Posterior, steps: int = 25, rate: float = 
 
 
 def split_gap(model: VAE, x: Float[Tensor, "images pixels"], exact: Exact) -> Gaps:
-    """Both gaps of every image. `exact` must hold their nodes; its first images are these.
+    """Both gaps of every image. `exact` must be of these images and hold their nodes.
 
     The Gaussian is fitted from two starts, the encoder's q and the exact posterior's moments, and each image
     keeps the best of both fits and of q itself; every ELBO is computed through the decoder, not on the nodes.
@@ -109,4 +109,4 @@ def split_gap(model: VAE, x: Float[Tensor, "images pixels"], exact: Exact) -> Ga
         better = value > best_elbo
         best = Posterior(*(torch.where(better[:, None], new, old) for new, old in zip(fitted, best, strict=True)))
         best_elbo = torch.where(better, value, best_elbo)
-    return Gaps(exact.log_px[: len(x)], elbo, best_elbo, best)
+    return Gaps(exact.log_px, elbo, best_elbo, best)

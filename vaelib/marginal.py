@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from vaelib.objectives import log_weights
@@ -21,6 +21,7 @@ NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with 
 BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2 measures what that leaves out
 WIDE_BOX = 8.0
 CUTOFF = 18.0  # cells below e^-18 of an image's mass are not refined (their coarse value stays in the sum)
+COARSEST = 2  # no image is settled before a step of 0.025, as two coarse sums can agree by chance
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -39,12 +40,19 @@ class Exact(NamedTuple):
     log_px: Float[Tensor, " images"]
     halving_error: Float[Tensor, " images"]  # change when the step was last halved
     box_error: Float[Tensor, " images"]  # what widening the box from 6 to 8 added
-    nodes: Nodes  # of the first images only
+    nodes: Nodes  # of the images that were asked for
 
     @property
     def error(self) -> Float[Tensor, " images"]:
         """Both error estimates together."""
         return self.halving_error + self.box_error
+
+    def part(self, first: int, count: int) -> "Exact":
+        """The result for `count` images from number `first` on, renumbered from 0."""
+        stop = first + count
+        inside = (self.nodes.image >= first) & (self.nodes.image < stop)
+        image, *others = (t[inside] for t in self.nodes)
+        return Exact(*(t[first:stop] for t in self[:3]), Nodes(image - first, *others))
 
 
 class _Pairs(NamedTuple):
@@ -56,18 +64,23 @@ class _Pairs(NamedTuple):
 
 @torch.no_grad()
 def exact_log_likelihood(
-    model: VAE, x: Float[Tensor, "images pixels"], tolerance: float = 1e-3, keep_nodes_of: int = 0
+    model: VAE,
+    x: Float[Tensor, "images pixels"],
+    tolerance: float = 5e-3,
+    keep_nodes: Bool[Tensor, " images"] | None = None,
 ) -> Exact:
     """log p(x) by adaptive quadrature, for a latent of two dimensions.
 
     Each image is refined until halving its step changes log p(x) by less than `tolerance` nats; as the midpoint
     rule converges exponentially on a smooth density, the value is then better than that by far. The finest nodes
-    of the first `keep_nodes_of` images come back too: their exact posteriors.
+    of the images marked in `keep_nodes` come back too: their exact posteriors.
 
     Raises `ValueError` for another latent dimension; `importance_weights` serves those.
     """
     if model.latent_dim != 2:
         raise ValueError(f"exact quadrature needs latent_dim 2, not {model.latent_dim}: use importance_weights")
+    keep_nodes = torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes
+    keep_nodes = keep_nodes.to(x.device)
     count, statistics = len(x), model.likelihood.statistics(x)
     log_px = torch.full((count,), -math.inf, device=x.device)
     rest = log_px.clone()  # mass of the cells that are not refined further
@@ -77,7 +90,7 @@ def exact_log_likelihood(
     side = torch.arange(-round(WIDE_BOX / CELL), round(WIDE_BOX / CELL), device=x.device)
     cells = torch.cartesian_prod(side, side)
     pairs = _Pairs(torch.arange(count, device=x.device).repeat(len(cells)), cells.repeat_interleave(count, dim=0))
-    mass, _ = _integrate(model, statistics, pairs, CELL, log_px[:0])
+    mass, _ = _integrate(model, statistics, pairs, CELL, torch.full_like(log_px, math.inf))
     log_px = _log_sum(log_px, pairs.image, mass)
     outside = ((pairs.cell < -BOX / CELL) | (pairs.cell >= BOX / CELL)).any(-1)
     ring = _log_sum(rest, pairs.image[outside], mass[outside])
@@ -87,13 +100,14 @@ def exact_log_likelihood(
         heavy = mass > log_px[pairs.image] - CUTOFF
         rest = _log_sum(rest, pairs.image[~heavy], mass[~heavy])
         pairs = _children(_Pairs(*(t[heavy] for t in pairs)))
-        mass, nodes = _integrate(model, statistics, pairs, CELL / 2**level, log_px[:keep_nodes_of])
+        keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
+        mass, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
         active = pairs.image.unique()
         refined = _log_sum(rest, pairs.image, mass)[active]
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
-        going_on[active] = halving_error[active] > tolerance
+        going_on[active] = (halving_error[active] > tolerance) | (level < COARSEST)
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))
         unsettled = going_on[pairs.image]
@@ -121,12 +135,9 @@ def _integrate(
     statistics: Float[Tensor, "images features"],
     pairs: _Pairs,
     side: float,
-    log_px: Float[Tensor, " kept"],
+    keep_above: Float[Tensor, " images"],
 ) -> tuple[Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over each pair's cell, and the nodes that matter to the first images.
-
-    `log_px` is what is known so far of the images whose nodes are kept: those of density above e^-CUTOFF p(x).
-    """
+    """The log-integral of p(x, z) over each pair's cell, and the nodes where an image's log p(x, z) is above `keep_above`."""
     log_area = 2 * math.log(side / NODES)
     mass = torch.empty(len(pairs.image), device=statistics.device)
     cells, owner, counts = pairs.cell.unique(dim=0, return_inverse=True, return_counts=True)
@@ -140,11 +151,8 @@ def _integrate(
             image = pairs.image[members]
             log_joint = statistics[image] @ eta[i].T + constant[i]
             mass[members] = log_joint.logsumexp(-1) + log_area
-            keep = image < len(log_px)
-            if keep.any():
-                image, log_joint = image[keep], log_joint[keep]
-                row, node = (log_joint > (log_px[image] - CUTOFF)[:, None]).nonzero(as_tuple=True)
-                kept.append(Nodes(image[row], z[i, node], log_joint[row, node], z.new_full(row.shape, log_area)))
+            row, node = (log_joint > keep_above[image][:, None]).nonzero(as_tuple=True)
+            kept.append(Nodes(image[row], z[i, node], log_joint[row, node], z.new_full(row.shape, log_area)))
     return mass, _concatenate(kept, statistics)
 
 

@@ -76,7 +76,10 @@ def _residual(width: int, depth: int, description: str) -> Architecture:
 
 
 def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> Architecture:
-    """Two strided convolutions to 7 x 7 maps and a hidden layer; transposed convolutions back."""
+    """Two strided convolutions to 7 x 7 maps and a hidden layer; transposed convolutions back.
+
+    Maps are stored channels last, which is faster on processors and no slower elsewhere.
+    """
     first, second = channels
     maps = second * 7 * 7
 
@@ -91,7 +94,7 @@ def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> 
             nn.Linear(maps, hidden),
             nn.ReLU(),
             nn.Linear(hidden, outputs),
-        )
+        ).to(memory_format=torch.channels_last)
 
     def decoder(inputs: int, pixel_channels: int) -> nn.Module:
         return nn.Sequential(
@@ -104,7 +107,7 @@ def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> 
             nn.ReLU(),
             nn.ConvTranspose2d(first, pixel_channels, 4, stride=2, padding=1),
             nn.Flatten(),
-        )
+        ).to(memory_format=torch.channels_last)
 
     return Architecture(encoder, decoder, description)
 

@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.numpy import save_file
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 RECORD = "metrics.json"
@@ -62,9 +64,7 @@ def parameters(schema: type[P], namespace: Mapping[str, Any]) -> P:
     }
     first_pass = not any(isinstance(value, schema) for value in namespace.values())
     known = schema.model_fields
-    unknown = (
-        [name for name in plain if name not in known and name not in ("In", "Out")] if first_pass else []
-    )
+    unknown = [name for name in plain if name not in known and name not in ("In", "Out")] if first_pass else []
     problems = [_unknown(name, list(known)) for name in unknown]
     try:
         checked = schema(**{name: plain[name] for name in known if name in plain})
@@ -82,11 +82,11 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _explain(error: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"]) or "parameters"
-    return f"{name} = {error['input']!r}: {error['msg'][0].lower() + error['msg'][1:]}."
-
-
-# --- records ---------------------------------------------------------------------------------------------------
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # about several parameters together
+        return f"{message}."
+    message = message.replace("Input should be", "it must be")
+    return f"{error['loc'][0]} = {error['input']!r}: {message}."
 
 
 @contextlib.contextmanager
@@ -102,9 +102,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise RunError(
-            f"{path} could not be written: {error.strerror or error}. Nothing was replaced."
-        ) from error
+        raise RunError(f"{path} could not be written: {error.strerror or error}. Nothing was replaced.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -130,6 +128,11 @@ class Run:
         """Write a text file of the run."""
         with atomic(self.folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write arrays by name into one safetensors file of the run."""
+        with atomic(self.folder / name) as temporary:
+            save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, temporary)
 
     def finish(self, metrics: Mapping[str, float], dataset_checksum: str, device: str) -> dict[str, Any]:
         """Write the record; from here on the folder is a result. Returns what was written."""
@@ -179,9 +182,7 @@ def _environment() -> dict[str, Any]:
 def _git(*arguments: str) -> str | None:
     """A git answer, or None outside a checkout."""
     try:
-        answer = subprocess.run(
-            ["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
-        )
+        answer = subprocess.run(["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return answer.stdout.strip()

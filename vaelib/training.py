@@ -4,7 +4,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -137,6 +137,15 @@ def train(
         state.record(metrics)
         yield metrics
     state.finish()
+
+
+def progress(epochs: Iterable[dict[str, float]], total: int) -> Iterator[dict[str, float]]:
+    """Print a line an epoch on the way: what was learnt, how long it took, what is left."""
+    for metrics in epochs:
+        left = (total - metrics["epoch"]) * metrics["seconds"]
+        losses = f"loss {metrics['train_loss']:.2f}, validation {metrics['validation_loss']:.2f}"
+        print(f"epoch {metrics['epoch']}/{total}  {losses}  {metrics['seconds']:.1f} s, {left:.0f} s left", flush=True)
+        yield metrics
 
 
 def _schedule(step: int, steps: int) -> float:

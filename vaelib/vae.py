@@ -1,14 +1,18 @@
 """The variational autoencoder of Kingma & Welling (2014): prior, approximate posterior, pixel likelihood."""
 
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vaelib.likelihoods import LIKELIHOODS
 from vaelib.networks import ARCHITECTURES
+from vaelib.runs import RunError, atomic
 
 
 def log_normal(
@@ -48,6 +52,7 @@ class VAE(nn.Module):
 
     def __init__(self, architecture: str = "resmlp", latent_dim: int = 2, likelihood: str = "bernoulli"):
         super().__init__()
+        self.built_as = {"architecture": architecture, "latent_dim": str(latent_dim), "likelihood": likelihood}
         self.latent_dim = latent_dim
         self.likelihood = LIKELIHOODS[likelihood]
         networks = ARCHITECTURES[architecture]
@@ -76,3 +81,25 @@ class VAE(nn.Module):
 def count_parameters(model: nn.Module) -> int:
     """Number of trained parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def save(model: VAE, path: Path) -> None:
+    """Write the weights as safetensors, with what is needed to build the model again."""
+    with atomic(path) as temporary:
+        save_file(model.state_dict(), temporary, model.built_as)
+
+
+def load(path: Path, device: torch.device) -> VAE:
+    """The model that `save` wrote, ready for evaluation.
+
+    Raises `RunError` when the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, "pt") as saved:
+            built_as = saved.metadata()
+            weights = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 (not a dict)
+        model = VAE(built_as["architecture"], int(built_as["latent_dim"]), built_as["likelihood"])
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise RunError(f"no model could be read from {path} ({error}). Run its notebook again.") from None
+    return model.to(device).eval()

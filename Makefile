@@ -1,0 +1,64 @@
+# The front door: `make` lists what it can do. Needs Python 3.11 or later and GNU make; everything else goes into .venv.
+
+SCALE ?= standard
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+
+VENV := .venv
+BIN := $(VENV)/bin/python
+# Written last by an install that went well, so that one that failed is tried again.
+INSTALLED := $(VENV)/installed
+INSTALL_GB := 8
+
+SCALES := $(sort $(basename $(notdir $(wildcard workflow/scales/*.yaml))))
+LINTED := vaelib notebooks report workflow tests benchmarks
+
+# The environment's own `python3` kernel, even where the person's home folder offers another by that name.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help report install test lint lab bench clean distclean
+
+help:  ## list the targets
+	@echo "make TARGET [SCALE=$(SCALE)] [CORES=$(CORES)] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
+	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | awk -F': *' '{printf "  %-10s %s\n", $$1, $$2}'
+
+report: scale-exists $(INSTALLED)  ## run what is stale at SCALE and build its report in report/build/SCALE
+	@$(BIN) workflow/build.py $(SCALE) --cores $(CORES)
+
+install: $(INSTALLED)  ## set up .venv (every other target does so by itself)
+
+test: $(INSTALLED)  ## run the tests
+	@$(BIN) -m pytest -n 2 --dist loadfile
+
+lint: $(INSTALLED)  ## check the code's style
+	@$(BIN) -m ruff check $(wildcard $(LINTED))
+	@$(BIN) -m ruff format --check $(wildcard $(LINTED))
+
+lab: $(INSTALLED)  ## open the notebooks in JupyterLab
+	@$(BIN) -m jupyterlab
+
+bench: $(INSTALLED)  ## measure the training's throughput
+	@$(BIN) benchmarks/throughput.py
+
+clean:  ## remove the built reports and caches; results stay
+	rm -rf report/build .pytest_cache .ruff_cache *.egg-info
+	find vaelib workflow tests benchmarks notebooks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+distclean: clean  ## remove the results and .venv too
+	rm -rf results $(VENV)
+
+.PHONY: scale-exists
+scale-exists:
+	@$(if $(filter $(SCALES),$(SCALE)),:,$(error SCALE=$(SCALE) is not one of: $(SCALES)))
+
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml
+	@rm -f $@
+	@$(PYTHON) -c 'import shutil, sys; version = "%d.%d" % sys.version_info[:2]; free = shutil.disk_usage(".").free / 1e9; \
+	    sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, $(PYTHON) is " + version + ": make PYTHON=..."); \
+	    free > $(INSTALL_GB) or sys.exit("Installing needs $(INSTALL_GB) GB, but only %.1f GB are free on this disk" % free)'
+	@echo "Installing the packages of requirements.txt into $(VENV): about 5 GB, some minutes, this once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN) -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@$(BIN) -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $@

@@ -1,0 +1,177 @@
+"""What the report notebook shows: values for its prose, numbered figures, tables and interactive figures.
+
+Each function displays something readable in JupyterLab and, beside it, a JSON record that `vaelib.publish` turns into
+a numbered exhibit of the HTML file and of the PDF. Captions, notes and table cells are pandoc markdown on one line:
+`$math$`, `[@citations]`, `@fig:references` and `{{ placeholders }}` (the last not in table cells) work in them.
+"""
+
+import base64
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import display
+
+from vaelib.runs import UserError
+
+VALUES_MIME = "application/vnd.vaelib.values+json"
+FIGURE_MIME = "application/vnd.vaelib.figure+json"
+TABLE_MIME = "application/vnd.vaelib.table+json"
+CAPTION_MIME = "application/vnd.vaelib.caption+json"  # marks a caption shown for JupyterLab: not published
+
+DPI = 200
+MAX_PIXELS = 2000  # 300 dots an inch across the text of an A4 page: more only makes the files heavier
+NUMBER = re.compile(r"^[\s$*(~≈<>≤≥]*(\\approx|\\sim)?\s*[-−+]?\d")  # how a cell of a numeric column begins
+
+
+class PublishError(UserError):
+    """The report cannot be published as it is: the message lists everything that has to change."""
+
+
+def store_values(values: Mapping[str, Any]) -> None:
+    """Make numbers and strings available to `{{ name }}` and `{{ name:.1f }}` in the report's text and captions.
+
+    Nested mappings are flattened with dots: `{"aevb": {"elbo": -139.6}}` is written `{{ aevb.elbo }}`. Several calls
+    merge. Raises `PublishError` for a value that is no string, truth value or finite number, or a name with `:{}`.
+    """
+    flat = dict(_flatten(values))
+    for name, value in flat.items():
+        if re.search(r"[:{}\s]", name):
+            raise PublishError(f"value name {name!r}: a placeholder's name has no space, colon or brace.")
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+            raise PublishError(f"value {name!r} is {value!r}: store a string or a finite number.")
+    text = "\n".join(f"{name} = {value}" for name, value in flat.items())
+    display({VALUES_MIME: flat, "text/plain": text}, raw=True)
+
+
+def figure(image: Any, label: str, caption: str, alt: str, source: str | None = None, width: str | None = None) -> None:
+    """Show a Matplotlib `Figure` (which is closed) or an existing PNG file as a numbered figure.
+
+    `label` is `fig:...`; `alt` says in a plain sentence or two what is to be seen, for those who cannot see it;
+    `source` names the runs behind the figure; `width` is a share of the text's width such as "70%", by default the
+    figure's own size. Raises `PublishError` for a bad label or a missing caption or alternative text.
+    """
+    record = _record("fig:", label, caption, source) | {"alt": _required("alt", alt, label), "width": width}
+    png, size = _png(image)
+    display({"image/png": png, FIGURE_MIME: record | size, "text/plain": alt}, raw=True)
+    _show_caption(record)
+
+
+def interactive(
+    html: str, fallback_figure: Any, label: str, caption: str, alt: str,
+    source: str | None = None, width: str | None = None,
+) -> None:  # fmt: skip
+    """Show an HTML fragment with its scripts and data inside; the PDF gets `fallback_figure` under the same number.
+
+    The fragment must load nothing from outside. `fallback_figure` is what `figure` takes, and so is the rest.
+    """
+    record = _record("fig:", label, caption, source) | {"alt": _required("alt", alt, label), "width": width}
+    png, size = _png(fallback_figure)
+    record |= size | {"interactive": True}
+    display({"text/html": html, "image/png": png, FIGURE_MIME: record, "text/plain": alt}, raw=True)
+    _show_caption(record)
+
+
+def table(
+    frame: pd.DataFrame, label: str, caption: str, source: str | None = None, note: str | None = None,
+    align: str | None = None, group: str | None = None, formats: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Show a DataFrame as a numbered table; a named index becomes its first columns, missing cells a dash.
+
+    Cells that are strings are inline markdown (bold, math, citations); numbers take `formats[column]` (such as
+    ".1f"), else what `format_value` gives. `align` has one of l, c, r a column shown, by default right for
+    numbers. `group` names a column whose values become bold section rows (rows are taken in the order given) instead
+    of a column. `note` is a line under the table. Raises `PublishError` for a bad label, caption, align or column.
+    """
+    record = _record("tbl:", label, caption, source) | {"note": note}
+    if not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.reset_index()
+    formats = dict(formats or {})
+    if unknown := {*formats, *([group] if group else [])} - set(frame.columns):
+        raise PublishError(f"{label}: no column {sorted(unknown)}; there are {list(frame.columns)}.")
+    cells = pd.DataFrame({name: [_cell(value, formats.get(name)) for value in frame[name]] for name in frame})
+    groups = list(cells.pop(group)) if group else None
+    if align is None:
+        numeric = [all(NUMBER.match(cell) or cell == "–" for cell in cells[name]) for name in cells]
+        align = "".join("r" if right else "l" for right in numeric)
+    if len(align) != len(cells.columns) or set(align) - set("lcr"):
+        raise PublishError(f"{label}: align={align!r} must have one of l, c, r for each of {list(cells.columns)}.")
+    record |= {"columns": [str(name) for name in cells], "align": align}
+    record |= {"rows": cells.to_numpy().tolist(), "groups": groups}
+    html = frame.to_html(index=False)
+    display({"text/html": html, TABLE_MIME: record, "text/plain": frame.to_string(index=False)}, raw=True)
+    _show_caption(record)
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:  # numpy's and torch's scalars become Python's
+            yield f"{prefix}{name}", value.item() if hasattr(value, "item") else value
+
+
+def _record(prefix: str, label: str, caption: str, source: str | None) -> dict[str, Any]:
+    if not re.fullmatch(prefix + r"[\w-]+", label):
+        raise PublishError(f"label {label!r} must be {prefix!r} and a name of letters, digits, _ and -.")
+    return {"label": label, "caption": _required("caption", caption, label), "source": source}
+
+
+def _required(what: str, text: str | None, label: str) -> str:
+    if not (text or "").strip():
+        raise PublishError(f"{label} has no {what}: say in {what}=... what a reader who cannot see it should know.")
+    return " ".join(text.split())
+
+
+def _png(image: Any) -> tuple[str, dict[str, float]]:
+    """The image as base64 PNG and its natural width and height in inches."""
+    from PIL import Image  # here and below: what a build from an executed notebook does not need
+
+    if hasattr(image, "savefig"):
+        from matplotlib import pyplot
+
+        buffer = io.BytesIO()
+        image.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")
+        pyplot.close(image)  # else the notebook would show it a second time, without a caption
+        data = buffer.getvalue()
+    else:
+        if not Path(image).is_file():
+            raise PublishError(f"there is no image file {image}.")
+        data = Path(image).read_bytes()
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.format != "PNG":
+            raise PublishError(f"{image} is {picture.format}: figures are Matplotlib figures or PNG files.")
+        dpi = picture.info.get("dpi", (DPI, DPI))[0]
+        size = {"inches": round(picture.width / dpi, 2), "aspect": round(picture.height / picture.width, 4)}
+        if picture.width > MAX_PIXELS:
+            smaller = io.BytesIO()
+            shape = (MAX_PIXELS, round(picture.height * MAX_PIXELS / picture.width))
+            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+            picture.resize(shape, Image.Resampling.LANCZOS).save(smaller, "PNG", optimize=True)
+            data = smaller.getvalue()
+    return base64.b64encode(data).decode(), size
+
+
+def format_value(value: str | int | float, spec: str = "") -> str:
+    """A value by its format, or as a reader likes it: four significant digits, none after the point from 1,000."""
+    if isinstance(value, float) and not spec:
+        spec = ",.0f" if abs(value) >= 1000 else ".4g"
+    return format(value, spec)
+
+
+def _cell(value: Any, spec: str | None) -> str:
+    value = value.item() if hasattr(value, "item") else value
+    if pd.isna(value):
+        return "–"
+    return value if isinstance(value, str) else format_value(value, spec or "")
+
+
+def _show_caption(record: Mapping[str, Any]) -> None:
+    lines = [f"**{record['label']}.** {record['caption']}", record.get("note")]
+    lines += [f"<small>Run: {record['source']}</small>"] if record["source"] else []
+    text = "\n\n".join(line for line in lines if line)
+    display({"text/markdown": text, "text/plain": text, CAPTION_MIME: {}}, raw=True)

@@ -1,0 +1,252 @@
+"""The project's figures: functions from arrays to a Matplotlib `Figure`, each carrying its alternative text.
+
+They take NumPy arrays and pandas tables alone, so that the report can draw from saved results without a model.
+`alt_text(figure)` is what a reader hears who cannot see it; `save` writes it into the PNG too.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from IPython.display import Image
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from scipy.special import ndtri
+
+from vaelib.runs import atomic
+
+DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blind readers can tell apart
+WIDTH = 6.3  # inches: the text width of the report's page
+STYLE = {
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "axes.prop_cycle": mpl.cycler(color=DIGIT_COLOURS),
+}
+
+
+def new_figure(width: float = WIDTH, height: float = 2.4, **subplots):
+    """A figure in the house style with its axes (as from `Figure.subplots`), tied to no window."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.subplots(**subplots)
+
+
+def describe(figure: Figure, alt: str) -> Figure:
+    """Attach the alternative text and return the figure."""
+    figure.set_label(alt)
+    return figure
+
+
+def alt_text(figure: Figure) -> str:
+    """The alternative text of a figure of this module."""
+    return figure.get_label()
+
+
+def save(figure: Figure, path: Path) -> Image:
+    """Write a PNG of 200 dots an inch, its alternative text inside as Description; returns it for display."""
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=200, format="png", metadata={"Description": alt_text(figure)})
+    width = round(96 * figure.get_figwidth())
+    return Image(filename=str(path), width=width, alt=alt_text(figure))
+
+
+# --- images ------------------------------------------------------------------------------------------------------
+
+
+def to_bytes(images) -> np.ndarray:
+    """Images in [0, 1] (a tensor or array) as uint8: what galleries show and runs keep."""
+    return (255 * np.asarray(images.cpu() if hasattr(images, "cpu") else images).clip(0, 1)).round().astype(np.uint8)
+
+
+def tile(images: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
+    """[count, 784] images in 0..255 as one picture, row by row; `gap` white pixels between them."""
+    rows = -(-len(images) // columns)
+    size = 28 + gap
+    sheet = np.full((rows * size - gap, columns * size - gap), 255, dtype=np.uint8)
+    for i, image in enumerate(images):
+        top, left = divmod(i, columns)
+        sheet[top * size : top * size + 28, left * size : left * size + 28] = image.reshape(28, 28)
+    return sheet
+
+
+def _show(axes, picture: np.ndarray, title: str = "") -> None:
+    axes.imshow(255 - picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.spines[:].set_visible(False)
+
+
+def galleries(pictures: Mapping[str, np.ndarray], columns: int, alt: str, across: int = 4) -> Figure:
+    """Several sheets of digits side by side, each under its name; `pictures` maps names to [count, 784] images."""
+    rows = -(-len(pictures) // across)
+    across = min(across, len(pictures))
+    deep = max(-(-len(images) // columns) for images in pictures.values()) / columns
+    figure, axes = new_figure(
+        WIDTH, WIDTH / across * rows * deep + 0.25 * rows, nrows=rows, ncols=across, squeeze=False
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (name, images) in zip(axes.flat, pictures.items(), strict=False):
+        _show(ax, 255 - tile(255 - images, columns, gap=1), name)
+        ax.set_axis_on()
+    return describe(figure, alt)
+
+
+def manifold(images: np.ndarray, title: str = "") -> Figure:
+    """The 2-D manifold: [n * n, 784] decoder means on a grid through the inverse normal CDF."""
+    side = round(len(images) ** 0.5)
+    figure, axes = new_figure(4.4, 4.4)
+    _show(axes, tile(images, side), title)
+    return describe(
+        figure,
+        f"A sheet of {side} by {side} decoded digits, one for each point of a grid over the latent plane; "
+        "neighbouring digits change smoothly into one another.",
+    )
+
+
+def manifold_grid(side: int = 20) -> np.ndarray:
+    """[side * side, 2] latents: an even grid of the unit square through the inverse normal CDF, top row first.
+
+    Kingma & Welling (2014), figure 4: the grid's points are equally likely under the prior.
+    """
+    quantiles = ndtri((np.arange(side) + 0.5) / side)
+    across, down = np.meshgrid(quantiles, quantiles[::-1])
+    return np.stack([across.ravel(), down.ravel()], axis=1)
+
+
+# --- learning ----------------------------------------------------------------------------------------------------
+
+
+def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Figure:
+    """ELBO by epoch, training (dashed) and validation (solid), one colour a run."""
+    figure, axes = new_figure(WIDTH, 2.6)
+    for colour, (name, history) in zip(DIGIT_COLOURS, histories.items(), strict=False):
+        axes.plot(history.epoch, history.validation_elbo, color=colour, label=name)
+        axes.plot(history.epoch, history.train_elbo, color=colour, linestyle="--", alpha=0.7)
+    best = max(history.validation_elbo.max() for history in histories.values())
+    worst = min(history.validation_elbo.iloc[min(1, len(history) - 1)] for history in histories.values())
+    axes.set_ylim(worst - 2, best + 2)
+    axes.set(xlabel="epoch", ylabel=f"ELBO, protocol {protocol} (nats)")
+    axes.legend(title="solid: validation\ndashed: training", loc="lower right")
+    last = ", ".join(f"{name} {history.validation_elbo.max():.1f}" for name, history in histories.items())
+    return describe(
+        figure, f"Curves of the ELBO against the epoch, rising and flattening. Best validation: {last} nats."
+    )
+
+
+# --- the latent plane --------------------------------------------------------------------------------------------
+
+
+def latent_scatter(means: np.ndarray, labels: np.ndarray, title: str = "") -> Figure:
+    """Posterior means in the plane by digit, on equal axes."""
+    figure, axes = new_figure(4.6, 3.9)
+    points = axes.scatter(*means.T, c=labels, s=2, alpha=0.5, linewidths=0, cmap=ListedColormap(DIGIT_COLOURS),
+                          vmin=-0.5, vmax=9.5, rasterized=True)  # fmt: skip
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", title=title, aspect="equal")
+    figure.colorbar(points, ticks=range(10), label="digit").solids.set_alpha(1)
+    return describe(
+        figure, "Scatter of the images' positions in the latent plane, coloured by digit: each digit has its region, "
+        "and some regions overlap."
+    )  # fmt: skip
+
+
+def density_map(log_density: np.ndarray, extent: float, points: np.ndarray, title: str, alt: str) -> Figure:
+    """A log-density on a square grid over [-extent, extent]^2 (first axis z_1) with points upon it."""
+    figure, axes = new_figure(4.6, 3.9)
+    image = axes.imshow(np.clip(log_density.T, -12, None), origin="lower", extent=[-extent, extent] * 2, cmap="viridis")
+    axes.scatter(*points.T, s=3, color="white", linewidths=0)
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", title=title)
+    figure.colorbar(image, label="log density (nats)")
+    return describe(figure, alt)
+
+
+def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
+    """Exact posteriors beside the Gaussians: a row of images above a row of densities.
+
+    A panel has `title`, `image` [784], `density` [n, n] on the grid `extent` (left, right, bottom, top; first axis
+    z_1), and `q` and `best`: (mean [2], standard deviation [2]) of the encoder's and of the best Gaussian.
+    """
+    figure, axes = new_figure(WIDTH, 0.45 * WIDTH, nrows=2, ncols=len(panels), height_ratios=[1, 1.6])
+    for (above, below), panel in zip(axes.T, panels, strict=True):
+        _show(above, panel["image"].reshape(28, 28), panel["title"])
+        below.imshow(panel["density"].T, origin="lower", extent=panel["extent"], cmap="Greys", aspect="equal")
+        for name, colour in (("q", DIGIT_COLOURS[0]), ("best", DIGIT_COLOURS[1])):
+            mean, deviation = panel[name]
+            for sigmas in (1, 2):
+                below.add_patch(Ellipse(mean, *(2 * sigmas * deviation), fill=False, color=colour, linewidth=1.0))
+        below.tick_params(labelsize=6)
+        below.locator_params(nbins=3)
+    return describe(figure, alt)
+
+
+# --- numbers -----------------------------------------------------------------------------------------------------
+
+
+def gap_bars(frame: pd.DataFrame) -> Figure:
+    """Exact NLL, approximation and amortisation gap stacked to -ELBO, one bar a model (columns by these names)."""
+    figure, axes = new_figure(WIDTH, 0.45 + 0.34 * len(frame))
+    left = frame.exact_nll.to_numpy()
+    start = left.min() - 1.5
+    axes.barh(frame.index, left - start, left=start, color="0.85", label="exact $-\\log p(x)$")
+    for column, name in (("approximation_gap", "approximation gap"), ("amortisation_gap", "amortisation gap")):
+        axes.barh(frame.index, frame[column], left=left, label=name)
+        left = left + frame[column].to_numpy()
+    axes.set(xlabel="nats per image", xlim=(start, left.max() + 0.5))
+    axes.invert_yaxis()
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3)
+    parts = "; ".join(
+        f"{name}: {row.exact_nll:.1f} + {row.approximation_gap:.2f} + {row.amortisation_gap:.2f}"
+        for name, row in frame.iterrows()
+    )
+    return describe(
+        figure, f"Stacked bars of exact negative log-likelihood, approximation and amortisation gap. {parts}."
+    )
+
+
+def confusions(shares: np.ndarray, title: str = "") -> Figure:
+    """[10, 10] row-normalised confusion matrix in per cent, the diagonal left grey."""
+    figure, axes = new_figure(4.0, 3.4)
+    percent = 100 * shares
+    sns.heatmap(percent, mask=np.eye(10, dtype=bool), annot=True, fmt=".0f", cmap="Reds", square=True, cbar=False,
+                annot_kws={"size": 7}, ax=axes)  # fmt: skip
+    axes.set(xlabel="digit of the neighbours", ylabel="true digit", title=title)
+    off = percent - np.diag(np.diag(percent))
+    true, taken = np.unravel_index(off.argmax(), off.shape)
+    return describe(
+        figure, f"Confusion matrix of the ten digits. The largest entry off the diagonal: {off.max():.0f} % of the "
+        f"images of a {true} lie among images of a {taken}."
+    )  # fmt: skip
+
+
+def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
+    """Share of each digit among generated images, a group of bars a model, against an even tenth."""
+    figure, axes = new_figure(WIDTH, 2.0)
+    width = 0.8 / len(shares)
+    for i, (name, values) in enumerate(shares.items()):
+        axes.bar(np.arange(10) + (i - (len(shares) - 1) / 2) * width, 100 * values, width, label=name)
+    axes.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="digit", ylabel="share of samples (%)", xticks=range(10))
+    axes.legend(ncols=len(shares), loc="upper center", bbox_to_anchor=(0.5, 1.25))
+    most = {name: f"most {values.argmax()}, fewest {values.argmin()}" for name, values in shares.items()}
+    return describe(
+        figure, "Bars of the share of each digit among prior samples; a dotted line at ten per cent. "
+        + "; ".join(f"{name}: {text}" for name, text in most.items()) + "."
+    )  # fmt: skip
+
+
+def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], exact: Mapping[str, float]) -> Figure:
+    """The importance-weighted bound against K, with the exact log p(x) it rises to as a dotted line."""
+    figure, axes = new_figure(WIDTH, 2.4)
+    for colour, (name, values) in zip(DIGIT_COLOURS, bounds.items(), strict=False):
+        axes.plot(samples, values, marker="o", markersize=3, color=colour, label=name)
+        axes.axhline(exact[name], color=colour, linestyle=":")
+    axes.set(xscale="log", xlabel="importance samples K", ylabel="bound (nats)")
+    axes.legend(loc="lower right")
+    last = "; ".join(f"{n} from {v[0]:.1f} to {v[-1]:.2f}, exact {exact[n]:.2f}" for n, v in bounds.items())
+    return describe(figure, f"Curves of the bound rising with the number of importance samples: {last}.")

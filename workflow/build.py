@@ -1,0 +1,188 @@
+"""Builds the report of one scale: `python workflow/build.py SCALE [--cores N]`, which is what `make report` does.
+
+Snakemake decides what is stale and runs it (see the Snakefile). Around it, this does what a person at the
+terminal needs: it checks what can be checked first, keeps a second build out, shows the progress in few lines,
+lets no process outlive it, and says in the end where the report is or what failed.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+import plan as plans
+from watch import die_with_parent, duration
+
+PROJECT = Path(__file__).resolve().parent.parent
+RUN_BYTES = 40e6  # what a run leaves on the disk, rounded up: weights, figures, two notebooks
+REPORT_BYTES = 200e6  # the unpacked data set, the report, and room to breathe
+RUNS_PER_GPU = 4  # small models: fewer leave a GPU idle, more run out of its memory
+PATIENCE = 15.0  # seconds that Snakemake has to end its jobs after an interrupt
+
+
+class BuildError(Exception):
+    """The build cannot go on; the message is for the person who started it."""
+
+
+@contextlib.contextmanager
+def only_build(results: Path) -> Iterator[TextIO]:
+    """Holds the lock of a results folder. The system releases it with the process, so that no stale one can stay."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        (PROJECT / "report" / "build").mkdir(parents=True, exist_ok=True)
+        lock = (results / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise BuildError(f"cannot write to {error.filename}: {error.strerror}") from None
+    with lock:
+        for attempt in range(10):  # a build that was killed a moment ago may still be on its way out
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.2)
+                if attempt == 9:
+                    lock.seek(0)
+                    raise BuildError(
+                        f"another build of {results.relative_to(PROJECT)} is at work (process {lock.read().strip()});"
+                        " wait for it or stop it"
+                    ) from None
+        with contextlib.suppress(OSError):  # the number serves the message above alone; a full disk is told about later
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+        yield lock
+
+
+def check_space(results: Path, unfinished: int) -> None:
+    """Raises BuildError if the disk cannot hold what is still to be computed."""
+    if unfinished:
+        needed, free = REPORT_BYTES + unfinished * RUN_BYTES, shutil.disk_usage(results).free
+        if free < needed:
+            raise BuildError(
+                f"{unfinished} runs need about {needed / 1e9:.1f} GB in {results.relative_to(PROJECT)},"
+                f" but only {free / 1e9:.1f} GB are free on that disk"
+            )
+
+
+class Screen:
+    """Passes on what the jobs say, counting them; what Snakemake says is in its own log."""
+
+    def __init__(self, names: set[str]):
+        self.names, self.began = names, time.monotonic()
+        self.due = self.started = self.finished = 0
+        self.failures: list[str] = []
+        self.said: list[str] = []  # Snakemake's own words, for when it fails by itself
+
+    def show(self, line: str) -> None:
+        """One line of output, from a job or from Snakemake."""
+        name, _, text = line.rstrip("\n").removeprefix("[").partition("] ")
+        if not line.startswith("[") or name not in self.names:
+            self.said.append(line)
+            if stated := re.match(r"run\s+(\d+)$", line):  # from Snakemake's table of the jobs to do
+                self.due = int(stated[1])
+            return
+        if text.startswith(("FAILED", "   ")):
+            self.failures.append(line)
+        if "/" in name and text == "started":
+            self.started += 1
+            line = f"run {self.started} of {self.due}: {name}\n"
+        elif "/" in name and text.startswith("finished"):
+            self.finished += 1
+            left, elapsed = self.due - self.finished, duration(time.monotonic() - self.began)
+            line = f"[{name}] {text}; {self.finished} of {self.due} runs done, {left} left, {elapsed} so far\n"
+        sys.stdout.write(line)
+        sys.stdout.flush()
+
+
+def snakemake(scale: str, cores: int, lock: TextIO, screen: Screen) -> int:
+    """Runs what is stale, showing it on the screen, and returns Snakemake's exit code."""
+    results = PROJECT / "results" / scale
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
+    command += ["--directory", str(results), "--config", f"scale={scale}", "--cores", str(cores)]
+    command += ["--nolock"]  # ours is held already, and never goes stale
+    if gpus := len(list(Path("/dev").glob("nvidia[0-9]*"))):
+        command += ["--resources", f"accelerator={gpus * RUNS_PER_GPU}"]
+    with subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        process_group=0,  # so that an interrupt reaches Snakemake and its jobs once, and through us
+        pass_fds=[lock.fileno()],  # where it can outlive us, it keeps the lock
+        preexec_fn=die_with_parent,
+    ) as process:
+        try:
+            for line in process.stdout:
+                screen.show(line)
+            return process.wait()
+        finally:  # on the way out after an interrupt or an error it still runs
+            for stop, seconds in ((signal.SIGINT, PATIENCE), (signal.SIGKILL, None)):
+                if process.poll() is None:
+                    os.killpg(process.pid, stop)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(seconds)
+
+
+def build(scale: str, cores: int) -> None:
+    """Brings the report of a scale up to date; raises BuildError or PlanError with what stood in the way."""
+    began = time.monotonic()
+    plan = plans.load(PROJECT, scale)
+    results = PROJECT / "results" / scale
+    screen = Screen({*plan.runs, "gather", "report", "publish"})
+    with only_build(results) as lock:
+        check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
+        print(f"Report at scale {scale}: {len(plan.runs)} runs, up to {cores} at a time", flush=True)
+        code = snakemake(scale, cores, lock, screen)
+    if screen.failures:
+        raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())
+    if code < 0:
+        raise BuildError(f"Snakemake was killed by signal {-code}; the same command goes on from here")
+    if code:
+        said = "".join(screen.said[-20:]).rstrip()
+        raise BuildError(f"Snakemake stopped; its last words (see results/{scale}/.snakemake/log):\n{said}")
+    print(f"Up to date after {duration(time.monotonic() - began)}:")
+    for kind in ("html", "pdf"):
+        print(f"  report/build/{scale}/report.{kind}")
+
+
+def main() -> int:
+    """Parses the arguments, builds, and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
+    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="how many to use (default: all)")
+    options = parser.parse_args()
+    if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
+        die_with_parent()
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # we are on the way out; a second one would only leave a mess
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        build(options.scale, options.cores)
+    except (BuildError, plans.PlanError, OSError) as error:
+        print(f"No report: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: what was finished is kept, and the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

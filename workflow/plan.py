@@ -1,0 +1,138 @@
+"""Reads a scale's YAML: which runs make up its report, with which parameters, and which run needs which.
+
+    report:
+      banner: a sentence at the top of the report            (optional)
+    experiments:
+      vae:                                                   the notebook: notebooks/vae.ipynb
+        defaults: {epochs: 10}                               (optional) for every run of the experiment
+        runs:
+          conv: {architecture: conv, seeds: [0, 1]}          vae/conv-seed0 and vae/conv-seed1
+      latent_space:
+        runs:
+          conv: {needs: {vae_run: vae/conv-seed0}}           latent_space/conv
+
+Three keys of a run mean something here; every other one is a parameter of the notebook.
+
+* `seeds: [0, 1]` makes a run of each seed, named `<run>-seed<seed>`, with the parameter `seed`.
+* `needs: {parameter: run}` names a run, or a list of runs, that must be finished first. The parameter receives
+  the path of its folder. `{seed}` in the name stands for this run's own seed.
+* `threads: 2` gives the run that many cores, instead of one.
+"""
+
+import json
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import sources
+import yaml
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+RESERVED = {"logs", "report"}  # folders of results/<scale> that are no experiment's
+
+
+class PlanError(Exception):
+    """A scale's YAML asks for something that cannot be run; the message is one line for a person."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a notebook; its results go to `results/<scale>/<experiment>/<name>`."""
+
+    experiment: str
+    name: str
+    parameters: dict[str, object]
+    needs: dict[str, str | list[str]]
+    threads: int
+
+    @property
+    def id(self) -> str:
+        """The run's name among all: `vae/conv-seed0`."""
+        return f"{self.experiment}/{self.name}"
+
+    @property
+    def needed(self) -> list[str]:
+        """The ids of the runs that must be finished before this one."""
+        return [run for value in self.needs.values() for run in ([value] if isinstance(value, str) else value)]
+
+    def arguments(self, results: str) -> str:
+        """The papermill arguments that set this run's parameters, as a person would type them."""
+
+        def folder(needed: str | list[str]) -> str | list[str]:
+            return f"{results}/{needed}" if isinstance(needed, str) else [f"{results}/{run}" for run in needed]
+
+        needs = {parameter: folder(needed) for parameter, needed in self.needs.items()}
+        values = {"run_dir": f"{results}/{self.id}", **needs, **self.parameters}
+        return " ".join(_argument(name, value) for name, value in values.items())
+
+
+def _argument(name: str, value: object) -> str:
+    if isinstance(value, list | dict):  # papermill's -p takes scalars only
+        return "-y " + shlex.quote(f"{name}: {json.dumps(value)}")
+    return f"-p {name} {shlex.quote(str(value))}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All runs of a scale by their id, and the banner of its report (empty for none)."""
+
+    runs: dict[str, Run]
+    banner: str
+
+
+def load(project: Path, scale: str) -> Plan:
+    """The plan in `workflow/scales/<scale>.yaml`, checked against the notebooks; raises PlanError."""
+    file = project / "workflow" / "scales" / f"{scale}.yaml"
+    if not file.is_file():
+        known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
+        raise PlanError(f"there is no scale {scale!r}; the scales are: {known}")
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        runs = {run.id: run for run in _runs(content["experiments"])}
+        banner = (content.get("report") or {}).get("banner", "")
+        for run in runs.values():
+            _check(run, runs, project / "notebooks" / f"{run.experiment}.ipynb")
+    except PlanError as error:
+        raise PlanError(f"{file.relative_to(project)}: {error}") from None
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise PlanError(f"{file.relative_to(project)} cannot be read: {reason}") from None
+    return Plan(runs, banner)
+
+
+def _runs(experiments: dict) -> list[Run]:
+    runs = []
+    for experiment, content in experiments.items():
+        for name, own in content["runs"].items():
+            settings = {**(content.get("defaults") or {}), **(own or {})}
+            threads, needs = settings.pop("threads", 1), settings.pop("needs", {})
+            for seed in settings.pop("seeds", [None]):
+                seeded = {} if seed is None else {"seed": seed}
+
+                def fill(needed: str | list[str], seeded: dict = seeded) -> str | list[str]:
+                    return needed.format(**seeded) if isinstance(needed, str) else [fill(run) for run in needed]
+
+                runs.append(
+                    Run(
+                        experiment,
+                        name if seed is None else f"{name}-seed{seed}",
+                        settings | seeded,
+                        {parameter: fill(needed) for parameter, needed in needs.items()},
+                        threads,
+                    )
+                )
+    return runs
+
+
+def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
+    """Says in one line what is wrong with a run; a misspelt parameter would otherwise be ignored by papermill."""
+    if not NAME.fullmatch(run.experiment) or not NAME.fullmatch(run.name) or run.experiment in RESERVED:
+        raise PlanError(f"{run.id!r} cannot be the name of a run")
+    if not notebook.is_file():
+        raise PlanError(f"{run.id} needs the notebook notebooks/{notebook.name}, which does not exist")
+    if missing := sorted(set(run.needed) - set(runs)):
+        raise PlanError(f"{run.id} needs {', '.join(missing)}, which is not among the runs")
+    unknown = {"run_dir", *run.needs, *run.parameters} - sources.parameters(notebook)
+    if unknown:
+        raise PlanError(f"{run.id} sets {', '.join(sorted(unknown))}: no parameter of notebooks/{notebook.name}")

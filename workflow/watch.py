@@ -1,0 +1,153 @@
+"""Runs one job and tells its story in few lines: `python workflow/watch.py NAME --log FILE [...] -- COMMAND...`.
+
+The whole output goes to the log; to the terminal only the lines that tell how far the job is, each with the
+job's name in front, and in the end whether it finished.
+"""
+
+import argparse
+import ctypes
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+SHOWN = ("epoch ",)  # how the lines begin that a notebook prints to be seen while it runs
+SILENCE = 30.0  # seconds without a line to show after which the job says that it is still alive
+GRACE = 5.0  # seconds that a job has to end when it is told to
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def duration(seconds: float) -> str:
+    """A time as a person would say it: `42 s`, `3 min 20 s`, `1 h 5 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here, since after a fork it is not safe
+
+
+def die_with_parent() -> None:
+    """Asks Linux to kill this process when its parent dies, so that a kill leaves nothing behind that still works.
+
+    From build.py through Snakemake to papermill every process does so; Jupyter's kernels do it by themselves.
+    """
+    if LIBC is not None:
+        LIBC.prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+
+
+class Watch:
+    """A running command, its log, and the lines said about it."""
+
+    def __init__(self, name: str, command: list[str], log: Path, threads: int):
+        self.name, self.command, self.log = name, command, log
+        self.started = self.said = time.monotonic()
+        self.last = ""  # the last line of output: of a notebook that failed, its error
+        # A folder of its own for each IPython, since those that start together trip over one another's history.
+        self.ipython = log.with_suffix(".ipython").absolute()
+        self.ipython.mkdir(parents=True, exist_ok=True)
+        environment = dict(os.environ, IPYTHONDIR=str(self.ipython), JUPYTER_PREFER_ENV_PATH="1")
+        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        environment.pop("MPLBACKEND", None)  # one that the person's shell sets would keep figures out of notebooks
+        self.process = subprocess.Popen(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            preexec_fn=die_with_parent,
+        )
+
+    def say(self, text: str) -> None:
+        """One line on the terminal, in one write, so that jobs side by side do not mix theirs."""
+        self.said = time.monotonic()
+        sys.stdout.write(f"[{self.name}] {text}\n")
+        sys.stdout.flush()
+
+    def follow(self) -> int:
+        """Copies the output to the log, shows what should be seen, and returns the exit code."""
+        self.say("started")
+        threading.Thread(target=self._say_so_if_silent, daemon=True).start()
+        with self.log.open("w", encoding="utf-8") as log:
+            log.write(f"$ {shlex.join(self.command)}\n")
+            for line in self.process.stdout:
+                log.write(line)
+                log.flush()
+                if text := COLOURS.sub("", line).strip():
+                    self.last = text
+                if text.startswith(SHOWN):
+                    self.say(text)
+        return self.process.wait()
+
+    def _say_so_if_silent(self) -> None:
+        while True:
+            time.sleep(1)
+            if time.monotonic() - self.said > SILENCE:
+                self.say(f"at work for {duration(time.monotonic() - self.started)}")
+
+    def stop(self) -> None:
+        """Ends the command: politely, so that Jupyter can close its kernel, and then for good."""
+        try:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+    def failed(self, reason: str, notebook: Path | None) -> None:
+        """Says what went wrong, and where to read the rest."""
+        self.say(f"FAILED after {duration(time.monotonic() - self.started)}: {reason}")
+        if notebook and notebook.is_file():
+            self.say(f"       notebook with the traceback: {notebook}")
+        self.say(f"       log: {self.log}")
+
+
+def main() -> int:
+    """Parses the arguments, runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="what the job is called on the terminal")
+    parser.add_argument("--log", type=Path, required=True, help="where the whole output goes")
+    parser.add_argument("--threads", type=int, default=1, help="how many threads it may use")
+    parser.add_argument("--executed", type=Path, help="the notebook that the command writes while it runs")
+    parser.add_argument("--keep", type=Path, help="where that notebook goes once it has succeeded")
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)  # set it even where the shell that started all this ignores it
+    signal.signal(signal.SIGTERM, interrupt)
+    die_with_parent()
+    watch = Watch(options.name, options.command, options.log, options.threads)
+    try:
+        code = watch.follow()
+        if code:
+            watch.failed(watch.last or f"exit code {code}", options.executed)
+            return 1
+        if options.keep:
+            options.keep.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(options.executed, options.keep)
+    except KeyboardInterrupt:
+        watch.stop()
+        return 130
+    except OSError as error:  # a full disk, mostly: the log or the notebook could not be written
+        watch.stop()
+        watch.failed(str(error), options.executed)
+        return 1
+    finally:
+        shutil.rmtree(watch.ipython, ignore_errors=True)
+    watch.say(f"finished in {duration(time.monotonic() - watch.started)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
