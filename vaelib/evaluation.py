@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelib import data, identities, metrics
+from vaelib import data, figures, identities, metrics
 from vaelib.gaps import gaussian_elbo, split_gap
 from vaelib.marginal import exact_log_likelihood, importance_bound, importance_weights
 from vaelib.objectives import kl_divergence
-from vaelib.vae import VAE, Posterior
+from vaelib.vae import VAE, Posterior, log_normal
 
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
 LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
@@ -101,3 +101,43 @@ def sample_classes(model: VAE, training: data.Images, seed: int = 0) -> np.ndarr
     z = torch.randn(CLASSIFIED_SAMPLES, model.latent_dim, generator=generator, device=model.device)
     reference = training.take(REFERENCE_IMAGES)
     return metrics.class_shares(model.images(z).cpu(), data.grey(reference.images).cpu(), reference.labels.cpu())
+
+
+@torch.no_grad()
+def posterior_panel(
+    model: VAE, x: Tensor, q: Posterior, best: Posterior, title: str, points: int = 160
+) -> dict[str, object]:
+    """The exact posterior of one image ([784]) on a grid that shows it and q whole, for `figures.posteriors`."""
+    exact = exact_log_likelihood(model, x[None], keep_nodes=torch.ones(1, dtype=torch.bool))
+    nodes = exact.nodes
+    seen = nodes.z[nodes.log_joint > nodes.log_joint.max() - 8]
+    reach = 2.5 * torch.exp(0.5 * q.log_variance)
+    corners = torch.cat([seen, (q.mean - reach)[None], (q.mean + reach)[None]])
+    low, high = corners.amin(0), corners.amax(0)
+    centre, half = (low + high) / 2, 0.55 * (high - low).max()  # the same scale on both axes
+    axes = [torch.linspace(-1, 1, points, device=x.device) * half + c for c in centre]
+    z = torch.cartesian_prod(*axes)
+    log_density = model.likelihood.log_prob(x, model.decode(z)) + log_normal(z) - exact.log_px
+    left, bottom = (centre - half).tolist()
+    right, top = (centre + half).tolist()
+    return {
+        "title": title,
+        "image": figures.to_bytes(x),
+        "density": log_density.exp().reshape(points, points).cpu().numpy(),
+        "extent": (left, right, bottom, top),
+        "q": _ellipse(q),
+        "best": _ellipse(best),
+    }
+
+
+def _ellipse(gaussian: Posterior) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviations, as arrays."""
+    return gaussian.mean.cpu().numpy(), torch.exp(0.5 * gaussian.log_variance).cpu().numpy()
+
+
+@torch.no_grad()
+def density_grid(posterior: Posterior, extent: float, points: int = 100) -> np.ndarray:
+    """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2."""
+    axis = torch.linspace(-extent, extent, points)
+    log_density = metrics.aggregate_posterior(posterior, torch.cartesian_prod(axis, axis))
+    return log_density.reshape(points, points).numpy()

@@ -10,6 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import PIL.Image
 import seaborn as sns
 from IPython.display import Image
 from matplotlib.colors import ListedColormap
@@ -31,11 +32,13 @@ STYLE = {
 }
 
 
+in_house_style = mpl.rc_context(STYLE)  # as a decorator: rcParams of other figures stay as they are
+
+
 def new_figure(width: float = WIDTH, height: float = 2.4, **subplots):
-    """A figure in the house style with its axes (as from `Figure.subplots`), tied to no window."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots(**subplots)
+    """A figure with its axes (as from `Figure.subplots`), tied to no window."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(**subplots)
 
 
 def describe(figure: Figure, alt: str) -> Figure:
@@ -60,6 +63,12 @@ def save(figure: Figure, path: Path) -> Image:
 # --- images ------------------------------------------------------------------------------------------------------
 
 
+def read_alt_text(path: Path) -> str:
+    """The alternative text that `save` wrote into a PNG."""
+    with PIL.Image.open(path) as picture:
+        return picture.info["Description"]
+
+
 def to_bytes(images) -> np.ndarray:
     """Images in [0, 1] (a tensor or array) as uint8: what galleries show and runs keep."""
     return (255 * np.asarray(images.cpu() if hasattr(images, "cpu") else images).clip(0, 1)).round().astype(np.uint8)
@@ -82,6 +91,7 @@ def _show(axes, picture: np.ndarray, title: str = "") -> None:
     axes.spines[:].set_visible(False)
 
 
+@in_house_style
 def galleries(pictures: Mapping[str, np.ndarray], columns: int, alt: str, across: int = 4) -> Figure:
     """Several sheets of digits side by side, each under its name; `pictures` maps names to [count, 784] images."""
     rows = -(-len(pictures) // across)
@@ -98,6 +108,7 @@ def galleries(pictures: Mapping[str, np.ndarray], columns: int, alt: str, across
     return describe(figure, alt)
 
 
+@in_house_style
 def manifold(images: np.ndarray, title: str = "") -> Figure:
     """The 2-D manifold: [n * n, 784] decoder means on a grid through the inverse normal CDF."""
     side = round(len(images) ** 0.5)
@@ -123,6 +134,7 @@ def manifold_grid(side: int = 20) -> np.ndarray:
 # --- learning ----------------------------------------------------------------------------------------------------
 
 
+@in_house_style
 def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Figure:
     """ELBO by epoch, training (dashed) and validation (solid), one colour a run."""
     figure, axes = new_figure(WIDTH, 2.6)
@@ -143,6 +155,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Fig
 # --- the latent plane --------------------------------------------------------------------------------------------
 
 
+@in_house_style
 def latent_scatter(means: np.ndarray, labels: np.ndarray, title: str = "") -> Figure:
     """Posterior means in the plane by digit, on equal axes."""
     figure, axes = new_figure(4.6, 3.9)
@@ -156,6 +169,7 @@ def latent_scatter(means: np.ndarray, labels: np.ndarray, title: str = "") -> Fi
     )  # fmt: skip
 
 
+@in_house_style
 def density_map(log_density: np.ndarray, extent: float, points: np.ndarray, title: str, alt: str) -> Figure:
     """A log-density on a square grid over [-extent, extent]^2 (first axis z_1) with points upon it."""
     figure, axes = new_figure(4.6, 3.9)
@@ -166,6 +180,7 @@ def density_map(log_density: np.ndarray, extent: float, points: np.ndarray, titl
     return describe(figure, alt)
 
 
+@in_house_style
 def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
     """Exact posteriors beside the Gaussians: a row of images above a row of densities.
 
@@ -175,7 +190,9 @@ def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
     figure, axes = new_figure(WIDTH, 0.45 * WIDTH, nrows=2, ncols=len(panels), height_ratios=[1, 1.6])
     for (above, below), panel in zip(axes.T, panels, strict=True):
         _show(above, panel["image"].reshape(28, 28), panel["title"])
-        below.imshow(panel["density"].T, origin="lower", extent=panel["extent"], cmap="Greys", aspect="equal")
+        log_density = np.log(panel["density"].T.clip(1e-30))
+        top = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
+        below.imshow(log_density, origin="lower", extent=panel["extent"], cmap="Greys", vmin=top - 8, vmax=top)
         for name, colour in (("q", DIGIT_COLOURS[0]), ("best", DIGIT_COLOURS[1])):
             mean, deviation = panel[name]
             for sigmas in (1, 2):
@@ -185,9 +202,38 @@ def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
     return describe(figure, alt)
 
 
+@in_house_style
+def value_map(means: np.ndarray, values: np.ndarray, label: str, alt: str) -> Figure:
+    """Images at their places in the plane, coloured by a value of theirs."""
+    figure, axes = new_figure(4.6, 3.9)
+    order = values.argsort()  # the largest on top
+    top = np.quantile(values, 0.99)
+    points = axes.scatter(*means[order].T, c=values[order], s=6, linewidths=0, cmap="viridis", vmin=0, vmax=top)
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+    figure.colorbar(points, label=label)
+    return describe(figure, alt)
+
+
+@in_house_style
+def gap_histogram(approximation: np.ndarray, amortisation: np.ndarray) -> Figure:
+    """How both gaps are spread over images, on a logarithmic axis."""
+    figure, axes = new_figure(WIDTH, 2.2)
+    bins = np.geomspace(1e-3, max(approximation.max(), amortisation.max(), 1e-2) * 1.1, 60)
+    for values, name in ((approximation, "approximation gap"), (amortisation, "amortisation gap")):
+        axes.hist(values.clip(bins[0]), bins, alpha=0.75, label=f"{name}: mean {values.mean():.2f}")
+    axes.set(xscale="log", xlabel="nats", ylabel="images")
+    axes.legend()
+    return describe(
+        figure,
+        f"Histograms of the approximation gap (mean {approximation.mean():.2f} nats) and of the amortisation gap "
+        f"(mean {amortisation.mean():.2f} nats) over images, on a logarithmic axis.",
+    )
+
+
 # --- numbers -----------------------------------------------------------------------------------------------------
 
 
+@in_house_style
 def gap_bars(frame: pd.DataFrame) -> Figure:
     """Exact NLL, approximation and amortisation gap stacked to -ELBO, one bar a model (columns by these names)."""
     figure, axes = new_figure(WIDTH, 0.45 + 0.34 * len(frame))
@@ -209,6 +255,7 @@ def gap_bars(frame: pd.DataFrame) -> Figure:
     )
 
 
+@in_house_style
 def confusions(shares: np.ndarray, title: str = "") -> Figure:
     """[10, 10] row-normalised confusion matrix in per cent, the diagonal left grey."""
     figure, axes = new_figure(4.0, 3.4)
@@ -224,6 +271,7 @@ def confusions(shares: np.ndarray, title: str = "") -> Figure:
     )  # fmt: skip
 
 
+@in_house_style
 def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
     """Share of each digit among generated images, a group of bars a model, against an even tenth."""
     figure, axes = new_figure(WIDTH, 2.0)
@@ -240,6 +288,7 @@ def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
     )  # fmt: skip
 
 
+@in_house_style
 def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], exact: Mapping[str, float]) -> Figure:
     """The importance-weighted bound against K, with the exact log p(x) it rises to as a dotted line."""
     figure, axes = new_figure(WIDTH, 2.4)

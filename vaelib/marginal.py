@@ -21,7 +21,7 @@ NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with 
 BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2 measures what that leaves out
 WIDE_BOX = 8.0
 CUTOFF = 18.0  # cells below e^-18 of an image's mass are not refined (their coarse value stays in the sum)
-COARSEST = 2  # no image is settled before a step of 0.025, as two coarse sums can agree by chance
+FIRST_HALVING = 1e-2  # share of the tolerance asked of the first halving: two coarse sums can agree by chance
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -107,7 +107,8 @@ def exact_log_likelihood(
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
-        going_on[active] = (halving_error[active] > tolerance) | (level < COARSEST)
+        limit = tolerance if level > 1 else tolerance * FIRST_HALVING
+        going_on[active] = halving_error[active] > limit
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))
         unsettled = going_on[pairs.image]
@@ -137,7 +138,7 @@ def _integrate(
     side: float,
     keep_above: Float[Tensor, " images"],
 ) -> tuple[Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over each pair's cell, and the nodes where an image's log p(x, z) is above `keep_above`."""
+    """The log-integral of p(x, z) over each pair's cell; the nodes with log p(x, z) above the image's `keep_above`."""
     log_area = 2 * math.log(side / NODES)
     mass = torch.empty(len(pairs.image), device=statistics.device)
     cells, owner, counts = pairs.cell.unique(dim=0, return_inverse=True, return_counts=True)

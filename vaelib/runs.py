@@ -75,6 +75,12 @@ def parameters(schema: type[P], namespace: Mapping[str, Any]) -> P:
     return checked
 
 
+def require(condition: bool, message: str) -> None:
+    """Stop with a `ParameterError` unless the parameters fit what they name."""
+    if not condition:
+        raise ParameterError(f"{message}.")
+
+
 def _unknown(name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."

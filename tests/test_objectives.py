@@ -1,0 +1,135 @@
+"""The ELBO and its importance-weighted tightening against closed forms, image by image."""
+
+import math
+
+import pytest
+import torch
+from linear_gaussian import LinearGaussian
+from torch import distributions
+
+from vaelib.data import PIXELS
+from vaelib.objectives import OBJECTIVES, elbo, iwae, kl_divergence, log_weights
+from vaelib.vae import VAE, Posterior, log_normal
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def independent(posterior):
+    """The same diagonal Gaussians as torch.distributions has them."""
+    normal = distributions.Normal(posterior.mean, torch.exp(0.5 * posterior.log_variance))
+    return distributions.Independent(normal, 1)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return VAE("mlp")
+
+
+@pytest.fixture
+def x():
+    return torch.bernoulli(torch.full((6, PIXELS), 0.3), generator=seeded(1))
+
+
+@pytest.fixture
+def posterior():
+    torch.manual_seed(2)
+    return Posterior(3 * torch.randn(50, 5), 4 * torch.randn(50, 5))
+
+
+def test_kl_divergence_is_that_of_torch(posterior):
+    prior = distributions.Independent(distributions.Normal(torch.zeros(50, 5), torch.ones(50, 5)), 1)
+    expected = distributions.kl_divergence(independent(posterior), prior)
+    torch.testing.assert_close(kl_divergence(posterior), expected)
+
+
+def test_kl_divergence_from_the_prior_itself_is_zero():
+    assert kl_divergence(Posterior(torch.zeros(2), torch.zeros(2))).item() == 0
+
+
+def test_log_densities_of_prior_and_posterior_are_those_of_torch(posterior):
+    z = torch.randn(7, 50, 5, generator=seeded())
+    torch.testing.assert_close(log_normal(z), distributions.Normal(0, 1).log_prob(z).sum(-1))
+    torch.testing.assert_close(posterior.log_prob(z), independent(posterior).log_prob(z), rtol=1e-4, atol=1e-4)
+
+
+def test_posterior_samples_have_its_moments():
+    posterior = Posterior(torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, math.log(0.04)]]))
+    z = posterior.sample(40_000, seeded())[:, 0]
+    torch.testing.assert_close(z.mean(0), posterior.mean[0], rtol=0, atol=0.02)
+    torch.testing.assert_close(z.std(0), torch.tensor([1.0, 0.2]), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_loss_of_an_image_does_not_depend_on_the_others_in_its_batch(model, x, objective, monkeypatch):
+    # The noise depends on the batch's shape alone, so that it is held at 0 here.
+    monkeypatch.setattr(torch, "randn", lambda shape, **_: torch.zeros(shape))
+    whole = OBJECTIVES[objective](model, x, seeded(), samples=2)
+    turned = OBJECTIVES[objective](model, x.flip(0), seeded(), samples=2)
+    single = [OBJECTIVES[objective](model, x[i : i + 1], seeded(), samples=2) for i in range(len(x))]
+    for i, values in enumerate(whole):
+        torch.testing.assert_close(values, turned[i].flip(0), rtol=1e-5, atol=1e-3)
+        torch.testing.assert_close(values, torch.cat([terms[i] for terms in single]), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_kl_weight_changes_the_objective_and_not_the_elbo(model, x, weight):
+    terms, full = elbo(model, x, seeded(), kl_weight=weight), elbo(model, x, seeded())
+    logits = model.decode(model.posterior(x).sample(1, seeded()))[0]
+    reconstruction = distributions.Bernoulli(logits=logits).log_prob(x).sum(-1)
+    torch.testing.assert_close(terms.objective, reconstruction - weight * kl_divergence(model.posterior(x)))
+    torch.testing.assert_close(terms.elbo, full.objective)
+
+
+def test_iwae_of_one_draw_is_its_log_weight(model, x):
+    z = model.posterior(x).sample(1, seeded())
+    q = independent(model.posterior(x))
+    likelihood = distributions.Bernoulli(logits=model.decode(z)).log_prob(x).sum(-1)
+    expected = (likelihood + distributions.Normal(0, 1).log_prob(z).sum(-1) - q.log_prob(z))[0]
+    torch.testing.assert_close(iwae(model, x, seeded(), samples=1).objective, expected)
+    torch.testing.assert_close(log_weights(model, x, model.posterior(x), z)[0], expected)
+
+
+def linear_gaussian(**encoder):
+    """A model with a correlated posterior, four images, and their log p(x)."""
+    model = LinearGaussian([[1.5, 0.3], [0.2, 0.8], [-0.7, 1.0]], **encoder)
+    x = torch.randn(4, 2, generator=seeded(3)) @ model.weight.T + torch.randn(4, 3, generator=seeded(4))
+    return model, x, model.log_px(x)
+
+
+def test_elbo_and_iwae_of_one_draw_have_the_closed_form_as_expectation():
+    model, x, log_px = linear_gaussian(shift=0.6, stretch=1.4)
+    expected = log_px - model.gap(x, model.posterior(x))
+    draws = 4000
+    for objective in (elbo, iwae):
+        value = objective(model, x.repeat(draws, 1), seeded(), samples=1).objective.double().unflatten(0, (draws, 4))
+        assert ((value.mean(0) - expected).abs() < 4.5 * value.std(0) / draws**0.5).all()
+
+
+def test_the_bound_rises_with_the_number_of_draws_to_log_px():
+    model, x, log_px = linear_gaussian(shift=0.5, stretch=1.3)
+    many = x.repeat(400, 1)
+    bounds = [iwae(model, many, seeded(), samples=k).objective.unflatten(0, (400, 4)).mean(0) for k in (1, 4, 16, 64)]
+    means = [bound.mean().item() for bound in [*bounds, log_px]]
+    assert means == sorted(means) and means[1] - means[0] > 0.1
+    torch.testing.assert_close(bounds[-1].double(), log_px, rtol=0, atol=0.05)
+
+
+def test_with_the_exact_posterior_as_encoder_every_draw_has_the_same_weight():
+    model = LinearGaussian([[2.0, 0.0], [0.0, 0.5]])  # its posterior is diagonal
+    x = torch.tensor([[1.0, -0.4], [0.2, 3.0]])
+    q = model.posterior(x)
+    log_w = log_weights(model, x, q, q.sample(100, seeded()))
+    torch.testing.assert_close(log_w.double(), model.log_px(x).expand(100, 2), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
+def test_gradients_reach_encoder_and_decoder_and_are_finite(objective, likelihood, x):
+    torch.manual_seed(0)
+    model = VAE("mlp", 3, likelihood)
+    OBJECTIVES[objective](model, x, seeded(), samples=3).objective.sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.isfinite().all() and parameter.grad.abs().sum() > 0, name
