@@ -1,16 +1,15 @@
 """Training throughput: vaelib's loop beside the usual PyTorch one, and each architecture in each precision.
 
 Both loops train the same 784-400-20 VAE on grey pixels (protocol B) with the same objective and Adam at 1e-3. They
-take turns, and what is compared are the two neighbours of each turn: other work on the machine slows both alike.
+take many short turns, and each turn gives a ratio: what else the machine does slows the neighbours in it alike.
 
     OMP_NUM_THREADS=1 python benchmarks/throughput.py [--quick]
 """
 
 import argparse
 import platform
-import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
 import pandas as pd
@@ -26,17 +25,12 @@ from vaelib.objectives import elbo, kl_divergence
 from vaelib.runs import PROJECT_ROOT
 from vaelib.vae import VAE
 
-BATCH = 128
-LEARNING_RATE = 1e-3
-LATENT = 20
-USUAL = networks._perceptron([400], nn.ReLU, "the VAE of the PyTorch examples")
-REQUIRED = 3.0  # times as many images a second as the usual loop
-
-Step = Callable[[VAE, Tensor, torch.Generator], Tensor]
+BATCH, LATENT, LEARNING_RATE = 128, 20, 1e-3  # of the VAE among PyTorch's own examples
+REQUIRED = 3  # times as many images a second as the usual loop
 
 
 def usual_step(model: VAE, x: Tensor, generator: torch.Generator) -> Tensor:
-    """Minus the ELBO summed over a batch, as PyTorch's example writes it: cross-entropy of the decoder's sigmoids."""
+    """Minus the ELBO summed over a batch as PyTorch's example writes it: cross-entropy of the decoder's sigmoids."""
     posterior = model.posterior(x)
     decoded = model.images(posterior.sample(1, generator)[0])
     return F.binary_cross_entropy(decoded, x, reduction="sum") + kl_divergence(posterior).sum()
@@ -47,7 +41,7 @@ def vaelib_step(model: VAE, x: Tensor, generator: torch.Generator) -> Tensor:
     return -elbo(model, x, generator).objective.sum()
 
 
-def usual_loop(count: int, device: torch.device, step: Step, fused: bool | None = None, workers: int = 0) -> float:
+def usual_loop(count: int, device: torch.device, step: Callable, fused: bool | None = None, workers: int = 0) -> float:
     """Images a second from `torchvision.datasets.MNIST` through `ToTensor` and a `DataLoader`."""
     torch.manual_seed(0)
     model = VAE("usual", LATENT).to(device)
@@ -71,53 +65,36 @@ def vaelib_loop(
     """Images a second of an epoch of `vaelib.training.train`."""
     torch.manual_seed(0)
     model = VAE(name, latent).to(images.images.device)
-    loss = training.vae_loss(model, protocol=protocol)
-    epochs = training.train(
-        model,
-        loss,
-        images,
-        images.take(1),
-        epochs=1,
-        batch_size=batch,
-        learning_rate=LEARNING_RATE,
-        precision=precision,
-    )
-    return len(images.labels) / next(iter(epochs))["seconds"]
+    settings = {"epochs": 1, "batch_size": batch, "learning_rate": LEARNING_RATE, "precision": precision}
+    epochs = training.train(model, training.vae_loss(model, protocol=protocol), images, images.take(1), **settings)
+    return len(images.labels) / next(epochs)["seconds"]
 
 
-def take_turns(loops: dict[str, Callable[[], float]], repeats: int) -> pd.DataFrame:
-    """[repeats, loops] images a second; a round before the first, which is not kept, warms everything up."""
-    rounds = [{name: loop() for name, loop in loops.items()} for _ in range(repeats + 1)]
-    return pd.DataFrame(rounds[1:])
+def take_turns(loops: dict[str, Callable[[], float]], turns: int) -> pd.DataFrame:
+    """[turns, loops] images a second; a turn before the first warms everything up and is not kept."""
+    return pd.DataFrame([{name: loop() for name, loop in loops.items()} for _ in range(turns + 1)][1:])
 
 
-def compare_loops(images: data.Images, repeats: int) -> pd.DataFrame:
-    """vaelib's loop against three forms of the usual one; `ratio` is the median over the turns."""
+def compare_loops(images: data.Images, turns: int) -> pd.DataFrame:
+    """vaelib's loop against three forms of the usual one: medians over the turns, and the quartiles of the ratio."""
     usual = partial(usual_loop, len(images.labels), images.images.device)
-    rates = take_turns(
-        {
-            "vaelib": partial(vaelib_loop, images, "usual", LATENT, BATCH, "B"),
-            "DataLoader, PyTorch example's step": partial(usual, usual_step),
-            "the same with 2 workers": partial(usual, usual_step, workers=2),
-            "DataLoader, vaelib's step": partial(usual, vaelib_step, fused=True),
-        },
-        repeats,
-    )
-    ratios = rates.rdiv(rates["vaelib"], axis=0)
-    columns = {"images/s": rates.median(), "ratio": ratios.median(), "lowest": ratios.min(), "highest": ratios.max()}
-    return pd.DataFrame(columns)
+    loops = {
+        "vaelib": partial(vaelib_loop, images, "usual", LATENT, BATCH, "B"),
+        "DataLoader, PyTorch example's step": partial(usual, usual_step),
+        "the same with 2 workers": partial(usual, usual_step, workers=2),
+        "DataLoader, vaelib's step": partial(usual, vaelib_step, fused=True),
+    }
+    rates = take_turns(loops, turns)
+    low, ratio, high = (rates.rdiv(rates["vaelib"], axis=0).quantile(q) for q in (0.25, 0.5, 0.75))
+    return pd.DataFrame({"images/s": rates.median().round(), "ratio": ratio, "from": low, "to": high})
 
 
-def compare_architectures(images: data.Images, names: Iterable[str], repeats: int) -> pd.DataFrame:
-    """Images a second of every architecture at batch 250, with the precisions that the hardware multiplies."""
-    dtypes = {torch.float32, training.resolve_precision("auto", images.images.device)}
-    rows = {}
-    for name in names:
-        turns = {
-            str(t): partial(vaelib_loop, images, name, 2, 250, "A", t) for t in sorted(dtypes, key=str, reverse=True)
-        }
-        rows[name] = take_turns(turns, repeats).median()
-    return pd.DataFrame(rows).T
+def compare_architectures(images: data.Images, turns: int) -> pd.DataFrame:
+    """Images a second of every architecture in float32, and in bfloat16 where the hardware multiplies it."""
+    dtypes = dict.fromkeys([torch.float32, training.resolve_precision("auto", images.images.device)])
+    names = [name for name in networks.ARCHITECTURES if name != "usual"]
+    loops = {(n, str(t)): partial(vaelib_loop, images, n, 2, 250, "A", t) for n in names for t in dtypes}
+    return take_turns(loops, turns).median().unstack().loc[names].sort_index(axis=1, ascending=False)
 
 
 def main() -> None:
@@ -127,18 +104,15 @@ def main() -> None:
     quick = parser.parse_args().quick
     device = training.resolve_device()
     images = data.load().to(device)
-    names = list(networks.ARCHITECTURES)
-    networks.ARCHITECTURES["usual"] = USUAL
-    capability = torch.backends.cpu.get_cpu_capability()
-    print(f"{platform.system()} {platform.machine()}, {capability}, {device}, {torch.get_num_threads()} threads, "
-          f"torch {torch.__version__}\n")  # fmt: skip
-    loops = compare_loops(images.take(2_000 if quick else 15_000), 1 if quick else 5)
-    print("A 784-400-20 VAE, batch 128, float32, protocol B; ratio: vaelib's images/s over the row's, turn by turn")
+    networks.ARCHITECTURES["usual"] = networks._perceptron([400], nn.ReLU, "the VAE of PyTorch's examples")
+    machine = f"{platform.system()} {platform.machine()} ({torch.backends.cpu.get_cpu_capability()}), {device}"
+    print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
+    loops = compare_loops(images.take(1_500 if quick else 4_000), 2 if quick else 15)
+    print("A 784-400-20 VAE, batch 128, float32, protocol B; ratio: vaelib's images/s to the row's")
     print(loops.to_string(float_format="{:,.2f}".format, formatters={"images/s": "{:,.0f}".format}))
-    usual = loops.ratio.iloc[1]
-    print(f"vaelib is {usual:.1f} times as fast as the usual loop (required: {REQUIRED:.0f})\n")
-    architectures = compare_architectures(images.take(1_000 if quick else 5_000), names, 1 if quick else 3)
+    print(f"{loops.ratio.iloc[1]:.1f} times as fast as the usual loop; required are {REQUIRED}\n")
     print("Every architecture, batch 250, 2 latents, protocol A: images/s")
+    architectures = compare_architectures(images.take(500 if quick else 4_000), 1 if quick else 3)
     print(architectures.to_string(float_format="{:,.0f}".format))
 
 

@@ -1,0 +1,149 @@
+"""The latent explorer: move through the latent plane and see what the decoder makes of each place.
+
+`latent_explorer` asks the model itself, in a live notebook. `static_explorer` is one fragment of HTML for the report:
+its images were decoded beforehand, and between them it interpolates. The latter needs no PyTorch.
+"""
+
+import base64
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from PIL import Image, ImageDraw
+
+from vaelib import figures
+
+TEMPLATE = Path(__file__).with_name("explorer.html")
+SHOWN_POINTS = 2500  # of the latent means: more would hide one another and only make the page heavier
+MAGNIFICATION = 10  # screen pixels to a pixel of the widget's digit
+
+
+def plane_grid(side: int, extent: float) -> np.ndarray:
+    """[side * side, 2] latents evenly over [-extent, extent]^2, top row first: what `static_explorer` has decoded."""
+    axis = np.linspace(-extent, extent, side)
+    across, up = np.meshgrid(axis, axis[::-1])
+    return np.stack([across.ravel(), up.ravel()], axis=1)
+
+
+def static_explorer(
+    images: np.ndarray,
+    extent: float,
+    points: np.ndarray,
+    labels: np.ndarray,
+    colours: Sequence[Any] = figures.DIGIT_COLOURS,
+) -> str:
+    """A fragment of HTML with its script and data inside, for `vaelib.exhibits.interactive`.
+
+    `images` are uint8 [n * n, 784], decoded at `plane_grid(n, extent)`; `points` [count, 2] are latent means, of which
+    an even selection is drawn, with `labels` [count] that index `colours` (whatever Matplotlib takes for a colour).
+    The reader moves a mark by mouse, touch or arrow keys and sees the digit there, interpolated between the four
+    images around it. The fragment has no ids, so that it can stand on a page more than once.
+
+    Raises `ValueError` when `images` do not fill a square grid of at least 2 by 2.
+    """
+    side = math.isqrt(len(images))
+    if side < 2 or images.shape != (side * side, 784) or images.dtype != np.uint8:
+        raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 [n * n, 784] of a square grid")
+    chosen = np.linspace(0, len(points) - 1, min(len(points), SHOWN_POINTS)).astype(int)
+    inside = chosen[(np.abs(points[chosen]) <= extent).all(axis=1)]
+    content = {
+        "side": side,
+        "extent": float(extent),
+        "points": [
+            [round(float(x), 2), round(float(y), 2), int(k)]
+            for (x, y), k in zip(points[inside], labels[inside], strict=True)
+        ],
+        "colours": [to_hex(colour) for colour in colours],
+        "sprite": f"data:image/png;base64,{base64.b64encode(sprite(images)).decode()}",
+    }
+    return TEMPLATE.read_text(encoding="utf-8").replace("DATA", json.dumps(content, separators=(",", ":")), 1)
+
+
+def sprite(images: np.ndarray) -> bytes:
+    """All images in one PNG whose opacity, not colour, is their intensity: the page gives the ink its text colour."""
+    sheet = Image.fromarray(figures.tile(images, math.isqrt(len(images))), "P")
+    sheet.putpalette(bytes(768))
+    return _png(sheet, optimize=True, transparency=bytes(range(256)))
+
+
+class LatentExplorer(widgets.HBox):
+    """Sliders for a 2-D latent z (`across`, `up`), the images' positions with a mark at z, and the digit decoded there.
+
+    Where no widgets are shown (an executed notebook on GitHub, a viewer), the picture of the start stands in.
+    """
+
+    def __init__(self, model: Any, means: Any, labels: Any):
+        import torch  # here: the report, which needs the static explorer alone, does without
+
+        self._decode = lambda z: figures.to_bytes(model.images(torch.tensor([z], device=model.device)).detach())[0]
+        means, labels = (np.asarray(a.cpu() if hasattr(a, "cpu") else a) for a in (means, labels))
+        self._background, self._pixel = _draw_plane(means, labels)
+        extent = math.ceil(np.abs(means).max())
+        self.across, self.up = (
+            widgets.FloatSlider(0.0, min=-extent, max=extent, step=0.02, description=name, orientation=orientation)
+            for name, orientation in (("z₁", "horizontal"), ("z₂", "vertical"))
+        )
+        self.plane, self.digit = (widgets.Image(format="png") for _ in range(2))
+        for image, picture in ((self.plane, self._background), (self.digit, self._magnified([0.0, 0.0]))):
+            image.layout = widgets.Layout(width=f"{picture.width}px", height=f"{picture.height}px", flex="none")
+        self.up.layout.height = self.plane.layout.height
+        self.across.layout.width = self.plane.layout.width
+        super().__init__([self.up, widgets.VBox([self.plane, self.across]), self.digit])
+        for slider in (self.across, self.up):
+            slider.observe(self._update, "value")
+        self._update()
+
+    def _update(self, change: Any = None) -> None:
+        z = [self.across.value, self.up.value]
+        self.digit.value = _png(self._magnified(z), compress_level=1)
+        self.plane.value = _png(self._marked(z), compress_level=1)
+
+    def _magnified(self, z: list[float]) -> Image.Image:
+        digit = Image.fromarray(255 - self._decode(z).reshape(28, 28))
+        return digit.resize([28 * MAGNIFICATION] * 2, Image.Resampling.NEAREST)
+
+    def _marked(self, z: list[float]) -> Image.Image:
+        plane = self._background.copy()
+        for radius, colour, width in ((8, "white", 4), (7, "black", 2)):
+            ImageDraw.Draw(plane).circle(self._pixel(z), radius, outline=colour, width=width)
+        return plane
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        plane, digit = self._marked([self.across.value, self.up.value]), Image.open(io.BytesIO(self.digit.value))
+        still = Image.new("RGB", (plane.width + digit.width, plane.height), "white")
+        still.paste(plane)
+        still.paste(digit, (plane.width, (plane.height - digit.height) // 2))
+        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(_png(still)).decode()}
+
+
+def latent_explorer(model: Any, means: Any, labels: Any) -> LatentExplorer:
+    """A widget to move through the plane of a `VAE` with a 2-D latent; `means` [count, 2] with `labels` are its map."""
+    return LatentExplorer(model, means, labels)
+
+
+def _draw_plane(means: np.ndarray, labels: np.ndarray) -> tuple[Image.Image, Any]:
+    """The scatter of the means, drawn once, and the function from a latent to its pixel there."""
+    figure = figures.latent_scatter(means, labels)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    to_display = figure.axes[0].transData.frozen()
+
+    def pixel(z: Sequence[float]) -> tuple[float, float]:
+        x, y = to_display.transform(z)
+        return x, picture.height - y
+
+    return picture, pixel
+
+
+def _png(picture: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return buffer.getvalue()

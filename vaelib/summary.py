@@ -1,0 +1,68 @@
+"""All runs of a scale as the report reads them: records, arrays, figures, and lines that say where a number is from."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file
+
+from vaelib import data, figures
+from vaelib.metrics import mean_interval
+from vaelib.runs import RunError, resolve, table
+
+
+class Summary:
+    """The gathered records of `results/<scale>`, by run name such as "vae/resmlp-seed0"."""
+
+    def __init__(self, results: str | Path):
+        self.folder = resolve(results)
+        path = self.folder / "summary.json"
+        if not path.exists():
+            raise RunError(f"{path} is missing: the runs of this scale are not finished. Run `make report` first.")
+        self.records: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+
+    def frame(self, experiment: str) -> pd.DataFrame:
+        """The runs of one experiment, a row each, with a column `model`: the run's name without its seed."""
+        chosen = {name: r for name, r in self.records.items() if name.startswith(f"{experiment}/")}
+        frame = table(chosen)
+        frame.insert(0, "model", [name.split("/")[1].rsplit("-seed", 1)[0] for name in frame.index])
+        return frame
+
+    def arrays(self, run: str) -> dict[str, np.ndarray]:
+        """What a run kept for the report."""
+        return load_file(self.folder / run / "arrays.safetensors")
+
+    def history(self, run: str) -> pd.DataFrame:
+        """A run's metrics by epoch."""
+        return pd.read_csv(self.folder / run / "history.csv")
+
+    def figure(self, run: str, name: str) -> dict[str, Any]:
+        """A figure that a run drew, with its alternative text: the first arguments of `exhibits.figure`."""
+        path = self.folder / run / "figures" / f"{name}.png"
+        return {"image": path, "alt": figures.read_alt_text(path), "source": self.source([run])}
+
+    def test_images(self, run: str) -> np.ndarray:
+        """[count, 784] the pixels that a run was evaluated on, as bytes."""
+        config = self.records[run]["config"]
+        images = data.load(config["dataset"], "test").take(config["test_images"])
+        return figures.to_bytes(data.evaluation_pixels(images.images, config["protocol"]))
+
+    def source(self, runs: Sequence[str]) -> str:
+        """The runs behind an exhibit, with the parameters and seeds they share."""
+        configs = [self.records[run]["config"] for run in runs]
+        shown = {"protocol": "protocol {}", "epochs": "{} epochs", "batch_size": "batch {}", "learning_rate": "step {}"}
+        shared = [
+            text.format(configs[0][name])
+            for name, text in shown.items()
+            if name in configs[0] and all(config.get(name) == configs[0][name] for config in configs)
+        ]
+        return ", ".join([" ".join(f"`{run}`" for run in runs), *shared])
+
+
+def with_interval(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and half-width of the 95 % interval over seeds as text; the value alone if there is one seed."""
+    mean, half = mean_interval(values)
+    return f"{mean:.{digits}f}" if np.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
