@@ -1,8 +1,11 @@
 """What all tests share: the shapes in vaelib's signatures are checked while they run, with one thread a worker."""
+# ruff: noqa: E402 (the package has to be imported first, by the hook)
 
+from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
-with install_import_hook("vaelib", "beartype.beartype"):
+typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do where a float is asked for
+with install_import_hook("vaelib", "conftest.typechecked"):
     import vaelib.evaluation
     import vaelib.exhibits
     import vaelib.figures

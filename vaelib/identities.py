@@ -14,7 +14,7 @@ from vaelib.gaps import gaussian_elbo
 from vaelib.marginal import Exact
 from vaelib.vae import VAE
 
-IMAGES = 25  # how many images the identities are checked on,
+IMAGES = 10  # how many images the identities are checked on,
 DRAWS = 4  # each with this many binary samples for log p(b), which needs quadrature,
 ELBO_DRAWS = 1000  # and this many for the ELBO, which does not
 

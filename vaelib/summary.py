@@ -53,13 +53,14 @@ class Summary:
     def source(self, runs: Sequence[str]) -> str:
         """The runs behind an exhibit, with the parameters and seeds they share."""
         configs = [self.records[run]["config"] for run in runs]
-        shown = {"protocol": "protocol {}", "epochs": "{} epochs", "batch_size": "batch {}", "learning_rate": "step {}"}
+        words = {"protocol": "protocol {}", "seed": "seed {}", "epochs": "epochs {}", "batch_size": "batch {}",
+                 "learning_rate": "step {}"}  # fmt: skip
         shared = [
             text.format(configs[0][name])
-            for name, text in shown.items()
-            if name in configs[0] and all(config.get(name) == configs[0][name] for config in configs)
+            for name, text in words.items()
+            if all(name in config and config[name] == configs[0][name] for config in configs)
         ]
-        return ", ".join([" ".join(f"`{run}`" for run in runs), *shared])
+        return "; ".join([", ".join(runs), ", ".join(shared)]).rstrip("; ")
 
 
 def with_interval(values: Sequence[float], digits: int = 2) -> str:

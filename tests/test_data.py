@@ -1,0 +1,146 @@
+"""The images are the official ones, are sampled as they should be, and a damaged file is one clear message."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from torchvision.datasets import utils
+
+from vaelib import data
+from vaelib.runs import PROJECT_ROOT
+
+ARCHIVES = PROJECT_ROOT / "data" / "MNIST" / "raw"
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No network: torchvision's one function that opens a connection fails at once."""
+
+    def no_network(*_, **__):
+        raise URLError("no network")
+
+    monkeypatch.setattr(utils, "_urlretrieve", no_network)
+
+
+@pytest.fixture
+def root(tmp_path: Path, offline) -> Path:
+    """A data folder of the test's own with the four archives and nothing unpacked."""
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for archive in ARCHIVES.glob("*.gz"):
+        shutil.copy(archive, raw)
+    return tmp_path
+
+
+def message(**arguments) -> str:
+    with pytest.raises(data.DataError) as caught:
+        data.load(**arguments)
+    return str(caught.value)
+
+
+def test_splits_have_their_sizes_types_and_labels(mnist):
+    for split, count in {"train": 55_000, "validation": 5_000, "test": 10_000}.items():
+        images, labels = mnist[split]
+        assert images.shape == (count, 1, 28, 28) and images.dtype == torch.uint8
+        assert labels.shape == (count,) and labels.dtype == torch.int64
+        assert labels.unique().tolist() == list(range(10))
+
+
+def test_splits_do_not_overlap_and_are_in_the_official_order(mnist):
+    bytes_of = {split: [hashlib.md5(row.numpy()).digest() for row in part.images] for split, part in mnist.items()}
+    assert not set(bytes_of["train"]) & set(bytes_of["validation"])
+    assert not set(bytes_of["test"]) & {*bytes_of["train"], *bytes_of["validation"]}
+    raw = torch.frombuffer(bytearray((ARCHIVES / "train-images-idx3-ubyte").read_bytes()), dtype=torch.uint8)[16:]
+    official = raw.view(60_000, 1, 28, 28)
+    assert torch.equal(torch.cat([mnist["train"].images, mnist["validation"].images]), official)
+
+
+def test_take_gives_the_first_images_and_all_of_them_for_0(mnist):
+    few = mnist["test"].take(3)
+    assert torch.equal(few.images, mnist["test"].images[:3]) and few.labels.tolist() == [7, 2, 1]
+    assert len(mnist["test"].take(0).labels) == 10_000
+
+
+def test_grey_pixels_are_fractions_of_255():
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).repeat(262)[:784].reshape(1, 1, 28, 28)
+    torch.testing.assert_close(data.grey(images)[0, :3], torch.tensor([0.0, 0.2, 1.0]))
+    assert data.grey(images).shape == (1, 784)
+
+
+def test_binary_pixels_are_1_as_often_as_they_are_grey():
+    levels = torch.arange(256, dtype=torch.uint8).repeat(4)[:784].reshape(1, 1, 28, 28)
+    draws = 4000
+    generator = torch.Generator().manual_seed(0)
+    total = sum(data.binarise(levels.expand(500, -1, -1, -1), generator).sum(0) for _ in range(draws // 500))
+    frequency, expected = total / draws, levels.flatten() / 255
+    assert ((frequency - expected).abs() < 4.5 * (expected * (1 - expected) / draws).sqrt() + 1e-7).all()
+    assert (frequency[levels.flatten() == 0] == 0).all() and (frequency[levels.flatten() == 255] == 1).all()
+    assert set(data.binarise(levels, generator).unique().tolist()) == {0.0, 1.0}
+
+
+def test_the_sample_for_evaluation_is_fixed_and_the_one_for_training_is_not(mnist):
+    images = mnist["test"].images[:50]
+    torch.manual_seed(0)
+    first = data.evaluation_pixels(images, "A")
+    torch.manual_seed(1)
+    assert torch.equal(first, data.evaluation_pixels(images, "A"))
+    assert torch.equal(first[:20], data.evaluation_pixels(images[:20], "A"))  # whatever test_images is
+    generator = torch.Generator().manual_seed(0)
+    assert not torch.equal(data.binarise(images, generator), data.binarise(images, generator))
+    assert torch.equal(data.evaluation_pixels(images, "B"), data.grey(images))
+
+
+def test_the_checksum_names_the_data(mnist):
+    images, labels = mnist["test"].take(10)
+    same = data.checksum(data.Images(images.clone(), labels.clone()))
+    assert same == data.checksum(mnist["test"].take(10))
+    changed = images.clone()
+    changed[3, 0, 5, 5] += 1
+    others = [data.Images(changed, labels), data.Images(images, labels.flip(0)), mnist["test"].take(11)]
+    assert same not in [data.checksum(other) for other in others]
+
+
+def test_the_archives_alone_are_enough_and_no_network_is_needed(root, mnist):
+    loaded = data.load("MNIST", "test", root)
+    assert torch.equal(loaded.images, mnist["test"].images) and torch.equal(loaded.labels, mnist["test"].labels)
+
+
+def test_a_damaged_archive_is_named_with_what_to_do(root):
+    archive = root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
+    content = bytearray(archive.read_bytes())
+    content[1000] ^= 1
+    archive.write_bytes(content)
+    text = message(root=root, split="test")
+    assert str(archive) in text and "is damaged" in text and "git checkout" in text and "delete" in text
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:-1] + b"\x0b"])
+def test_a_damaged_unpacked_file_is_named_with_what_to_do(root, damage):
+    unpacked = root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    unpacked.write_bytes(damage((ARCHIVES / unpacked.name).read_bytes()))
+    assert f"{unpacked} is damaged. Delete it" in message(root=root, split="test")
+    unpacked.unlink()
+    assert len(data.load("MNIST", "test", root).labels) == 10_000
+
+
+def test_a_dataset_that_is_neither_there_nor_to_be_had_is_one_clear_message(tmp_path, offline):
+    text = message(name="FashionMNIST", root=tmp_path)
+    assert "FashionMNIST is not in" in text and str(tmp_path) in text and "could not be downloaded" in text
+    assert "t10k-labels-idx1-ubyte.gz" in text and "no network" in text.replace("Error downloading", "no network")
+
+
+def test_a_missing_archive_that_cannot_be_downloaded_is_one_clear_message(root):
+    (root / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
+    assert "could not be downloaded" in message(root=root)
+
+
+def test_a_damaged_unpacked_file_without_its_archive_is_one_clear_message(root):
+    raw = root / "MNIST" / "raw"
+    data.load("MNIST", "test", root)
+    (raw / "t10k-images-idx3-ubyte.gz").unlink()
+    unpacked = raw / "t10k-images-idx3-ubyte"
+    unpacked.write_bytes(unpacked.read_bytes()[:-100])
+    assert "MNIST" in message(root=root, split="test")

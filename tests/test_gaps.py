@@ -1,0 +1,104 @@
+"""The split of log p(x) - ELBO against closed forms of correlated Gaussian posteriors."""
+
+import math
+
+import pytest
+import torch
+from linear_gaussian import LinearGaussian, images_near, with_posterior
+
+from vaelib.gaps import fit_gaussian, gaussian_elbo, moments, split_gap
+from vaelib.marginal import exact_log_likelihood
+from vaelib.vae import VAE, Posterior
+
+POSTERIORS = [(0.5, 0.5, 0), (0.5, 0.2, 30), (0.3, 0.1, 45), (0.1, 0.03, 10), (0.02, 0.01, 60)]
+
+
+def measured(model, count=5):
+    """Images, their exact likelihood with nodes, and how the gap splits."""
+    x = images_near(model, count)
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(count, dtype=torch.bool))
+    return x, exact, split_gap(model, x, exact)
+
+
+def correlation_loss(model):
+    """KL(q* || p(z | x)) of the best diagonal Gaussian of a Gaussian: -1/2 log det of P scaled to a unit diagonal."""
+    precision = torch.eye(2, dtype=torch.float64) + model.weight.double().T @ model.weight.double()
+    deviation = precision.diagonal().rsqrt()
+    return -0.5 * torch.logdet(precision * deviation[:, None] * deviation).item()
+
+
+@pytest.mark.parametrize("order", [2, 4])
+def test_gaussian_elbo_equals_the_closed_form_for_any_gaussian(order):
+    model = with_posterior(0.5, 0.2, 30, (1.0, -1.0))
+    x = images_near(model, 300)  # more than one block
+    torch.manual_seed(0)
+    q = Posterior(torch.randn(300, 2), torch.randn(300, 2) - 3)
+    expected = model.log_px(x) - model.gap(x, q)
+    torch.testing.assert_close(gaussian_elbo(model, x, q, order).double(), expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("wide", "narrow", "degrees"), POSTERIORS)
+@pytest.mark.parametrize(("shift", "stretch"), [(0.0, 1.0), (1.0, 1.5), (0.0, 3.0)])
+def test_fit_gaussian_finds_the_best_diagonal_gaussian(wide, narrow, degrees, shift, stretch):
+    model = with_posterior(wide, narrow, degrees, (0.5, -0.5), shift=shift, stretch=stretch)
+    x = images_near(model, 5)
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(5, dtype=torch.bool))
+    fitted = fit_gaussian(exact.nodes, model.posterior(x))
+    best_variance = 1 / model.exact_posterior(x).precision_matrix.diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(fitted.log_variance.double(), best_variance.log(), rtol=0, atol=0.01)
+    assert (model.gap(x, fitted) - correlation_loss(model)).max() < 5e-3  # its mean is right too
+
+
+def test_moments_are_those_of_the_exact_posterior():
+    model = with_posterior(0.3, 0.1, 45, (0.5, -0.5))
+    x, exact, _ = measured(model)
+    posterior = model.exact_posterior(x)
+    found = moments(exact.nodes, len(x))
+    torch.testing.assert_close(found.mean.double(), posterior.mean, rtol=0, atol=1e-3)
+    torch.testing.assert_close(found.log_variance.double(), posterior.variance.log(), rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize(("wide", "narrow", "degrees"), POSTERIORS)
+@pytest.mark.parametrize(("shift", "stretch"), [(0.7, 1.2), (-2.0, 0.5), (0.0, 0.2)])
+def test_approximation_gap_is_the_loss_of_correlation_and_amortisation_gap_the_rest(
+    wide, narrow, degrees, shift, stretch
+):
+    model = with_posterior(wide, narrow, degrees, shift=shift, stretch=stretch)
+    x, exact, gaps = measured(model)
+    torch.testing.assert_close(gaps.log_px, exact.log_px)
+    approximation = torch.full((len(x),), correlation_loss(model), dtype=torch.float64)
+    torch.testing.assert_close(gaps.approximation.double(), approximation, rtol=0, atol=5e-3)
+    amortisation = model.gap(x, model.posterior(x)) - approximation
+    torch.testing.assert_close(gaps.amortisation.double(), amortisation, rtol=0, atol=5e-3)
+
+
+def test_an_encoder_that_is_already_best_has_no_amortisation_gap():
+    _, _, gaps = measured(with_posterior(0.3, 0.1, 45))
+    torch.testing.assert_close(gaps.amortisation, torch.zeros(5), rtol=0, atol=2e-3)
+
+
+def test_the_best_gaussian_of_a_diagonal_posterior_leaves_no_gap_at_all():
+    _, _, gaps = measured(LinearGaussian([[3.0, 0.0], [0.0, 6.0]], shift=1.0))
+    torch.testing.assert_close(gaps.approximation, torch.zeros(5), rtol=0, atol=2e-3)
+    torch.testing.assert_close(gaps.best.log_variance.exp(), torch.tensor([[1 / 10, 1 / 37]] * 5), rtol=0.02, atol=0)
+
+
+def test_gaps_of_a_network_are_not_negative_and_add_up_to_what_the_elbo_misses(mnist):
+    torch.manual_seed(0)
+    model = VAE("mlp").eval()
+    for parameter in model.decoder.parameters():
+        parameter.data *= 3
+    x = mnist["test"].images[:4].flatten(1).gt(127).float()
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(4, dtype=torch.bool))
+    gaps = split_gap(model, x, exact)
+    assert (gaps.amortisation >= 0).all() and (gaps.approximation > -1e-3).all()
+    with torch.no_grad():
+        q = model.posterior(x)
+        z = q.sample(5000, torch.Generator().manual_seed(0))
+        likelihood = torch.stack([torch.distributions.Bernoulli(logits=model.decode(z[:, i])).log_prob(x[i]).sum(-1)
+                                  for i in range(4)], dim=1)  # fmt: skip
+    kl = 0.5 * (q.mean**2 + q.log_variance.exp() - 1 - q.log_variance).sum(-1)
+    elbo = likelihood.mean(0) - kl
+    total = gaps.approximation + gaps.amortisation
+    error = 4.5 * likelihood.std(0) / math.sqrt(5000) + 0.01
+    assert ((exact.log_px - total - elbo).abs() < error).all() and (total > 0.01).all()

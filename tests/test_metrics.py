@@ -1,0 +1,89 @@
+"""Neighbours, holes, shares and intervals on data whose answer is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import distributions
+
+from vaelib.metrics import aggregate_posterior, class_shares, hole_share, knn_accuracy, latent_confusions, mean_interval
+from vaelib.vae import Posterior
+
+
+@pytest.fixture
+def blobs():
+    """Ten clusters on a circle of radius 10, far apart: 40 points each."""
+    torch.manual_seed(0)
+    labels = torch.arange(10).repeat(40)
+    angle = labels * (2 * math.pi / 10)
+    return torch.stack([10 * angle.cos(), 10 * angle.sin()], dim=1) + 0.1 * torch.randn(400, 2), labels
+
+
+def test_mean_interval_is_student_t():
+    # Mean 3, standard deviation sqrt(2.5), t(0.975, 4) = 2.776445 from a printed table.
+    mean, half = mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert mean == 3 and half == pytest.approx(2.776445 * math.sqrt(2.5 / 5), rel=1e-6)
+    assert mean_interval([1.0, 3.0], confidence=0.9)[1] == pytest.approx(6.313752 * 1, rel=1e-6)
+
+
+def test_mean_interval_of_one_value_has_no_width():
+    mean, half = mean_interval([2.5])
+    assert mean == 2.5 and math.isnan(half)
+
+
+def test_neighbours_in_separate_clusters_are_always_right(blobs):
+    assert knn_accuracy(*blobs, *blobs, labelled=200) == 1.0
+    np.testing.assert_array_equal(latent_confusions(*blobs, *blobs), np.eye(10))
+
+
+def test_neighbours_of_shuffled_labels_are_right_by_chance(blobs):
+    means, labels = blobs
+    shuffled = labels[torch.randperm(400)]
+    assert knn_accuracy(means, shuffled, means, labels, labelled=200) == pytest.approx(0.1, abs=0.08)
+
+
+def test_confusions_have_the_true_digit_in_their_rows(blobs):
+    means, labels = blobs
+    asked = labels.clone()
+    asked[labels == 3] = 8  # images of an 8 that lie among the 3s
+    shares = latent_confusions(means, labels, means, asked)
+    assert shares[8, 3] == shares[8, 8] == 0.5 and shares[3].sum() == 0
+
+
+def test_class_shares_count_samples_by_their_real_neighbours(blobs):
+    means, labels = blobs
+    samples = torch.cat([means[labels == 1][:30], means[labels == 7][:10]]) + 0.01
+    expected = np.zeros(10)
+    expected[[1, 7]] = 0.75, 0.25
+    np.testing.assert_allclose(class_shares(samples, means, labels), expected)
+
+
+def test_aggregate_posterior_is_the_equal_mixture():
+    torch.manual_seed(0)
+    posterior = Posterior(torch.randn(30, 2), torch.randn(30, 2))
+    normal = distributions.Normal(posterior.mean, (0.5 * posterior.log_variance).exp())
+    mixture = distributions.MixtureSameFamily(
+        distributions.Categorical(torch.ones(30)), distributions.Independent(normal, 1)
+    )
+    z = 2 * torch.randn(450, 2)  # more than two blocks
+    torch.testing.assert_close(aggregate_posterior(posterior, z), mixture.log_prob(z))
+
+
+def test_no_hole_where_every_posterior_is_the_prior():
+    share, holes = hole_share(Posterior(torch.zeros(50, 2), torch.zeros(50, 2)))
+    assert share == 0 and holes.shape == (0, 2)
+
+
+def test_nothing_but_holes_where_every_posterior_is_far_off():
+    share, holes = hole_share(Posterior(torch.full((50, 2), 9.0), torch.full((50, 2), -2.0)))
+    assert share == 1 and holes.shape == (2000, 2)
+
+
+def test_holes_are_where_the_mixture_is_a_tenth_of_the_prior():
+    # q = N(0, s^2 I) has less than a tenth of the prior where |z|^2 > c, and |z|^2 / 2 is exponential under the prior.
+    variance = 0.25
+    c = 2 * math.log(10 / variance) / (1 / variance - 1)
+    share, holes = hole_share(Posterior(torch.zeros(5, 2), torch.full((5, 2), math.log(variance))), samples=20_000)
+    assert share == pytest.approx(math.exp(-c / 2), abs=0.015)
+    assert (holes.norm(dim=1) ** 2).min().item() == pytest.approx(c, rel=0.02)

@@ -1,0 +1,91 @@
+"""Every architecture fits every latent dimension and likelihood; weights survive their file."""
+
+import pytest
+import torch
+
+from vaelib import vae
+from vaelib.data import PIXELS
+from vaelib.likelihoods import LIKELIHOODS
+from vaelib.networks import ARCHITECTURES
+from vaelib.runs import RunError
+from vaelib.vae import VAE
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("latent_dim", [2, 5])
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_shapes(architecture, latent_dim, likelihood):
+    model = VAE(architecture, latent_dim, likelihood)
+    posterior = model.posterior(torch.rand(3, PIXELS))
+    assert posterior.mean.shape == posterior.log_variance.shape == (3, latent_dim)
+    z = posterior.sample(4, torch.Generator().manual_seed(0))
+    assert z.shape == (4, 3, latent_dim)
+    assert model.decode(z).shape == (4, 3, (2 if likelihood == "gaussian" else 1) * PIXELS)
+    assert model.images(z).shape == (4, 3, PIXELS)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_decoding_in_any_arrangement_gives_the_same_images(architecture):
+    torch.manual_seed(0)
+    model = VAE(architecture).eval()
+    z = torch.randn(4, 3, 2)
+    torch.testing.assert_close(model.decode(z)[2, 1], model.decode(z[2:3, 1])[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "latent_dim", "likelihood", "expected"),
+    [
+        # Encoder 784-500-2d, decoder d-500-784, each layer with its biases.
+        ("aevb", 2, "bernoulli", (784 * 500 + 500) + (500 * 4 + 4) + (2 * 500 + 500) + (500 * 784 + 784)),
+        ("aevb", 5, "gaussian", (784 * 500 + 500) + (500 * 10 + 10) + (5 * 500 + 500) + (500 * 1568 + 1568)),
+        # 784-256-128-2d and back.
+        ("mlp", 2, "bernoulli", 200_960 + 32_896 + 516 + 384 + 33_024 + 201_488),
+    ],
+)
+def test_parameter_counts_are_those_of_the_papers_networks(architecture, latent_dim, likelihood, expected):
+    assert vae.count_parameters(VAE(architecture, latent_dim, likelihood)) == expected
+
+
+def test_frozen_parameters_are_not_counted():
+    model = VAE("mlp")
+    model.encoder.requires_grad_(False)
+    assert vae.count_parameters(model) == 384 + 33_024 + 201_488
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_saved_model_is_the_same_model_when_loaded(architecture, tmp_path):
+    torch.manual_seed(0)
+    model = VAE(architecture, 3, "gaussian").eval()
+    vae.save(model, tmp_path / "folder" / "model.safetensors")
+    loaded = vae.load(tmp_path / "folder" / "model.safetensors", CPU)
+    assert (loaded.latent_dim, loaded.likelihood, loaded.training) == (3, LIKELIHOODS["gaussian"], False)
+    x, z = torch.rand(2, PIXELS), torch.randn(2, 3)
+    assert torch.equal(model.posterior(x).mean, loaded.posterior(x).mean)
+    assert torch.equal(model.decode(z), loaded.decode(z))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-100]),
+        lambda path: path.write_text("no weights at all"),
+    ],
+)
+def test_a_missing_or_damaged_model_is_one_clear_message(damage, tmp_path):
+    path = tmp_path / "model.safetensors"
+    vae.save(VAE("mlp"), path)
+    damage(path)
+    with pytest.raises(RunError, match=r"no model could be read from .*model\.safetensors .*Run its notebook again"):
+        vae.load(path, CPU)
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path):
+    model = VAE("mlp")
+    model.built_as["architecture"] = "conv"
+    vae.save(model, tmp_path / "model.safetensors")
+    with pytest.raises(RunError, match="no model could be read"):
+        vae.load(tmp_path / "model.safetensors", CPU)

@@ -1,0 +1,132 @@
+"""The notebooks are committed clean, say what their parameters mean, run by papermill, and refuse a wrong parameter."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from vaelib import parameters
+from vaelib.runs import read_record
+
+PROJECT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = {
+    "vae": parameters.VAEParameters,
+    "latent_space": parameters.LatentSpaceParameters,
+}
+NOTEBOOKS = sorted([*PROJECT.glob("notebooks/*.ipynb"), *PROJECT.glob("report/*.ipynb")])
+SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "epochs": 1, "architecture": "mlp"}
+
+
+def run_notebook(experiment: str, folder: Path, **values: object) -> subprocess.CompletedProcess:
+    """Run a notebook as a person would at the command line, into `folder`."""
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", f"notebooks/{experiment}.ipynb"]
+    command += [str(folder.parent / f"{folder.name}.ipynb")]
+    for name, value in {"run_dir": folder, "device": "cpu", **values}.items():
+        command += ["-p", name, str(value)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
+    return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def vae_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run of vae.ipynb."""
+    folder = tmp_path_factory.mktemp("runs") / "vae"
+    ended = run_notebook("vae", folder, **SMALL)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return folder
+
+
+def images_without_alternative_text(notebook: Path) -> list[str]:
+    return [
+        cell.id
+        for cell in nbformat.read(notebook, as_version=4).cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+        and not output.metadata.get("image/png", {}).get("alt")
+        and not any("vaelib" in mime for mime in output.data)
+    ]
+
+
+def test_every_experiment_is_tested_here():
+    assert {path.stem for path in PROJECT.glob("notebooks/*.ipynb")} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_is_committed_without_results(path: Path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert "papermill" not in notebook.metadata and all("papermill" not in cell.metadata for cell in notebook.cells)
+    assert "widgets" not in notebook.metadata and notebook.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_every_parameter_has_a_type_a_default_and_a_comment(path: Path):
+    notebook = nbformat.read(path, as_version=4)
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
+    inspected = papermill.inspect_notebook(path)
+    assert inspected
+    for name, parameter in inspected.items():
+        assert parameter["inferred_type_name"] != "None" and parameter["default"] and parameter["help"], name
+
+
+@pytest.mark.parametrize(("experiment", "schema"), EXPERIMENTS.items())
+def test_parameters_are_those_of_the_schema_and_their_defaults_are_accepted(experiment, schema):
+    inspected = papermill.inspect_notebook(PROJECT / "notebooks" / f"{experiment}.ipynb")
+    assert list(inspected) == list(schema.model_fields)
+    defaults = {name: json.loads(parameter["default"]) for name, parameter in inspected.items()}
+    for name, parameter in inspected.items():
+        assert type(defaults[name]).__name__ == parameter["inferred_type_name"]
+    schema(**defaults)
+
+
+def test_vae_leaves_a_whole_record(vae_run: Path):
+    record = read_record(vae_run)
+    assert record["config"] | SMALL == record["config"]
+    names = {path.relative_to(vae_run).as_posix() for path in vae_run.rglob("*") if path.is_file()}
+    assert {"metrics.json", "history.csv", "model.safetensors", "arrays.safetensors"} <= names
+    assert {f"figures/{name}.png" for name in ("learning_curves", "samples", "manifold", "latent_scatter")} <= names
+    assert not [name for name in names if "checkpoint" in name or name.endswith(".tmp")]
+    metrics = record["metrics"]
+    assert metrics["parameters"] == 469_268 and metrics["epochs"] == 1
+    # What must hold of any model: the bounds are below log p(x), and the gaps make up the difference.
+    assert metrics["elbo"] <= metrics["iwae_5_bound"] + 1 and metrics["elbo"] < -metrics["exact_nll"]
+    gap = metrics["approximation_gap"] + metrics["amortisation_gap"]
+    assert metrics["gap_elbo"] + gap == pytest.approx(-metrics["gap_exact_nll"], abs=1e-3)
+    assert metrics["elbo"] == pytest.approx(metrics["reconstruction"] - metrics["kl"], abs=1e-3)
+    assert metrics["exact_nll"] > metrics["pixel_entropy"]
+
+
+def test_latent_space_runs_on_a_finished_vae(vae_run: Path, tmp_path: Path):
+    ended = run_notebook("latent_space", tmp_path / "run", vae_run=vae_run)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    metrics = read_record(tmp_path / "run")["metrics"]
+    assert metrics["hole_share"] == read_record(vae_run)["metrics"]["hole_share"]
+    assert 0 <= metrics["amortisation_share"] <= 1
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
+
+
+def test_executed_images_have_alternative_text(vae_run: Path):
+    assert images_without_alternative_text(vae_run.with_suffix(".ipynb")) == []
+
+
+@pytest.mark.parametrize(
+    ("experiment", "values", "said"),
+    [
+        ("vae", {"epohcs": 3, "batch_size": -1}, ["did you mean 'epochs'?", "batch_size = -1: it must be"]),
+        ("latent_space", {"vae_run": "results/no-such-run"}, ["there is no run at", "Run its notebook first"]),
+    ],
+)
+def test_a_wrong_parameter_stops_a_notebook_at_once_with_one_message(experiment, values, said, tmp_path: Path):
+    ended = run_notebook(experiment, tmp_path / "run", **values)
+    assert ended.returncode != 0 and not (tmp_path / "run").exists()
+    last_words = ended.stderr.split("Exception encountered")[-1]
+    for part in said:
+        assert part in last_words
+    assert "site-packages/pydantic" not in last_words and "epoch 1/" not in ended.stdout + ended.stderr

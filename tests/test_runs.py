@@ -1,0 +1,264 @@
+"""Parameters are refused in words, records are written whole or not at all, and what is missing is said."""
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from vaelib import runs
+from vaelib.parameters import VAEParameters
+from vaelib.runs import ParameterError, Run, RunError, atomic, gather, read_record
+
+GOOD = {
+    "run_dir": "results/x", "dataset": "MNIST", "train_images": 0, "test_images": 0, "architecture": "mlp",
+    "latent_dim": 2, "likelihood": "bernoulli", "protocol": "A", "objective": "elbo", "importance_samples": 1,
+    "kl_warmup_epochs": 0.0, "epochs": 1, "batch_size": 250, "learning_rate": 1e-3, "seed": 0, "precision": "auto",
+    "device": "auto", "gap_images": 20,
+}  # fmt: skip
+
+
+def refusal(**changes) -> str:
+    with pytest.raises(ParameterError) as caught:
+        runs.parameters(VAEParameters, GOOD | changes)
+    return str(caught.value)
+
+
+@pytest.fixture
+def config() -> VAEParameters:
+    return runs.parameters(VAEParameters, GOOD)
+
+
+@pytest.fixture
+def finished(tmp_path, config):
+    """Make a finished run in a folder of this name."""
+
+    def finished(name, **metrics):
+        Run(tmp_path / name, config).finish({"elbo": -140.5} | metrics, "abcd1234", "cpu")
+        return tmp_path / name
+
+    return finished
+
+
+# --- parameters --------------------------------------------------------------------------------------------------
+
+
+def test_good_parameters_come_back_checked_and_read_only(config):
+    assert config.model_dump() == GOOD
+    with pytest.raises(ValueError, match="frozen"):
+        config.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"epohcs": 3}, "'epohcs' is not a parameter of this notebook: did you mean 'epochs'?"),
+        ({"qqq": 3}, "'qqq' is not a parameter of this notebook: known are run_dir, dataset"),
+        ({"epochs": "3"}, "epochs = '3': it must be a valid integer"),
+        ({"epochs": 2.5}, "epochs = 2.5: it must be a valid integer"),
+        ({"epochs": True}, "epochs = True: it must be a valid integer"),
+        ({"epochs": None}, "epochs = None: it must be a valid integer"),
+        ({"epochs": 0}, "epochs = 0: it must be greater than 0"),
+        ({"latent_dim": -1}, "latent_dim = -1: it must be greater than 0"),
+        ({"train_images": -1}, "train_images = -1: it must be greater than or equal to 0"),
+        ({"learning_rate": "1e-3"}, "learning_rate = '1e-3': it must be a valid number"),
+        ({"learning_rate": 0.0}, "learning_rate = 0.0: it must be greater than 0"),
+        ({"learning_rate": float("nan")}, "learning_rate = nan: it must be"),
+        ({"learning_rate": float("inf")}, "learning_rate = inf: it must be"),
+        ({"kl_warmup_epochs": float("inf")}, "kl_warmup_epochs = inf: it must be"),
+        ({"architecture": "vgg"}, "architecture = 'vgg': it must be one of aevb, mlp, resmlp, conv."),
+        ({"dataset": "CIFAR10"}, "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST."),
+        ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
+        ({"device": "tpu9"}, "device = 'tpu9': this machine has no such device"),
+        ({"device": "cuda:77"}, "device = 'cuda:77': this machine has no such device"),
+        ({"likelihood": "gaussian"}, "protocol = 'A' does not fit likelihood = 'gaussian': a Bernoulli"),
+        ({"protocol": "C"}, "protocol = 'C' does not fit likelihood = 'bernoulli'"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_what_it_may_be(change, said):
+    text = refusal(**change)
+    assert said in text and "pydantic" not in text and text.count("\n  ") == 1
+
+
+def test_all_wrong_parameters_are_named_in_one_message():
+    text = refusal(epohcs=3, epochs=-1, architecture="vgg", seed="x")
+    assert text.startswith("the parameters were not accepted:")
+    assert all(part in text for part in ("'epohcs'", "epochs = -1", "architecture = 'vgg'", "seed = 'x'"))
+
+
+def test_a_missing_parameter_is_named():
+    with pytest.raises(ParameterError, match=r"epochs.*required"):
+        runs.parameters(VAEParameters, {name: value for name, value in GOOD.items() if name != "epochs"})
+
+
+def test_what_a_notebook_holds_besides_parameters_is_no_parameter(config):
+    others = {"torch": torch, "np": np, "In": [""], "Out": {}, "_": 3, "__name__": "__main__", "f": refusal}
+    assert runs.parameters(VAEParameters, GOOD | others) == config
+
+
+def test_a_second_pass_in_a_live_session_does_not_mind_its_variables(config):
+    assert runs.parameters(VAEParameters, GOOD | {"config": config, "numbers": {}, "name": "x"}) == config
+
+
+# --- atomic writes -----------------------------------------------------------------------------------------------
+
+
+def test_a_write_that_ends_well_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    for text in ("first", "second"):
+        with atomic(path) as temporary:
+            temporary.write_text(text)
+            assert not path.exists() or path.read_text() == "first"
+        assert path.read_text() == text
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_a_write_that_fails_leaves_the_old_file_untouched(tmp_path, error):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(type(error)), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_full_disk_is_a_run_error_and_leaves_the_old_file_untouched(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RunError, match=r"file\.txt could not be written: No space left on device"), atomic(path) as t:
+        t.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, config):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot be written"):
+        Run(tmp_path / "file", config)
+    with pytest.raises(RunError, match="could not be written"), atomic(tmp_path / "file" / "x"):
+        pass
+
+
+# --- runs and records --------------------------------------------------------------------------------------------
+
+
+def test_a_record_holds_configuration_metrics_and_provenance(tmp_path, config):
+    run = Run(tmp_path / "run", config)
+    (run.folder / "checkpoint.safetensors").write_text("")
+    written = run.finish({"elbo": np.float64(-1.5), "kl": 2.0, "epochs": 3}, "abcd1234", "cpu")
+    record = json.loads((run.folder / "metrics.json").read_text())
+    assert record == written == read_record(run.folder)
+    assert record["config"] == GOOD and record["metrics"] == {"elbo": -1.5, "kl": 2.0, "epochs": 3}
+    provenance = record["provenance"]
+    assert (provenance["device"], provenance["dataset_checksum"]) == ("cpu", "abcd1234")
+    assert {"commit", "python", "machine", "threads", "started", "finished", "wall_seconds"} <= set(provenance)
+    assert sorted(path.name for path in run.folder.iterdir()) == ["metrics.json"]  # no checkpoint, nothing temporary
+
+
+def test_starting_a_run_removes_the_record_of_the_earlier_one(finished, config):
+    folder = finished("run")
+    (folder / "history.csv").write_text("kept")
+    Run(folder, config)
+    assert not (folder / "metrics.json").exists() and (folder / "history.csv").exists()
+
+
+def test_a_run_that_fails_leaves_no_record(tmp_path, config, monkeypatch):
+    run = Run(tmp_path / "run", config)
+    run.write_text("history.csv", "epoch")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(RunError, match="No space left"):
+        run.finish({"elbo": 1.0}, "abcd1234", "cpu")
+    assert [path.name for path in run.folder.iterdir()] == ["history.csv"]
+
+
+def test_a_number_that_json_does_not_know_is_not_recorded_as_one(tmp_path, config):
+    run = Run(tmp_path / "run", config)
+    run.finish({"elbo": float("nan")}, "abcd1234", "cpu")
+    text = (run.folder / "metrics.json").read_text()
+    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_arrays_come_back_as_they_were(tmp_path, config):
+    run = Run(tmp_path / "run", config)
+    arrays = {"a": np.arange(6).reshape(2, 3).T, "b": np.array([1.5], dtype=np.float32)}
+    run.write_arrays("arrays.safetensors", arrays)
+    for name, array in load_file(run.folder / "arrays.safetensors").items():
+        np.testing.assert_array_equal(array, arrays[name])
+
+
+def test_relative_folders_are_the_projects_wherever_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert runs.resolve("results/x") == Path(__file__).parent.parent / "results" / "x"
+    assert runs.resolve(tmp_path / "x") == tmp_path / "x"
+    assert runs.resolve("~/x") == Path("~/x").expanduser()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "holds no metrics.json: its run failed or is not finished"),
+        ("", "is damaged"),
+        ('{"config": {}, "metr', "is damaged"),
+        ('{"config": {}}', "is damaged"),
+        ("[1, 2]", "is damaged"),
+        ("\x00\x01", "is damaged"),
+    ],
+)
+def test_a_missing_or_damaged_record_is_told_with_its_folder(tmp_path, content, said):
+    folder = tmp_path / "run"
+    with pytest.raises(RunError, match=f"there is no run at {folder}"):
+        read_record(folder)
+    folder.mkdir()
+    if content is not None:
+        (folder / "metrics.json").write_text(content)
+    with pytest.raises(RunError) as caught:
+        read_record(folder)
+    assert said in str(caught.value) and str(folder) in str(caught.value) and "again" in str(caught.value)
+
+
+def test_a_record_that_is_not_text_is_told_as_damaged(tmp_path):
+    (tmp_path / "metrics.json").write_bytes(b"\xff\xfe\x00garbage")
+    with pytest.raises(RunError, match="is damaged"):
+        read_record(tmp_path)
+
+
+# --- many runs ---------------------------------------------------------------------------------------------------
+
+
+def test_gathered_records_are_keyed_by_experiment_and_run_and_make_a_table(finished, tmp_path):
+    folders = [finished("vae/mlp-seed0"), finished("vae/mlp-seed1", elbo=-139.0)]
+    gather(folders, tmp_path / "summary.json")
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert list(summary) == ["vae/mlp-seed0", "vae/mlp-seed1"]
+    assert summary["vae/mlp-seed1"] == read_record(folders[1])
+    table = runs.table(summary)
+    assert table.loc["vae/mlp-seed1", "elbo"] == -139.0 and table.loc["vae/mlp-seed0", "architecture"] == "mlp"
+
+
+def test_the_command_gathers_and_returns_0(finished, tmp_path):
+    out = tmp_path / "summary.json"
+    assert runs.main(["gather", "--out", str(out), str(finished("vae/a"))]) == 0
+    assert list(json.loads(out.read_text())) == ["vae/a"]
+
+
+def test_the_command_names_an_unfinished_run_and_returns_1_with_the_old_summary_untouched(finished, tmp_path, capsys):
+    out = tmp_path / "summary.json"
+    out.write_text("old")
+    (tmp_path / "vae" / "b").mkdir(parents=True)
+    assert runs.main(["gather", "--out", str(out), str(finished("vae/a")), str(tmp_path / "vae/b")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "vae/b holds no metrics.json" in said and out.read_text() == "old"
+
+
+def test_the_command_without_runs_is_a_usage_error(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        runs.main(["gather", "--out", str(tmp_path / "summary.json")])
+    assert caught.value.code == 2 and "run_dir" in capsys.readouterr().err

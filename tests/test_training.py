@@ -1,0 +1,214 @@
+"""The training loop: repeatable, resumable to the same numbers, and honest in what it reports."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vaelib import data, training
+from vaelib.gaps import gaussian_elbo
+from vaelib.vae import VAE
+
+EPOCHS = 3
+
+
+@pytest.fixture
+def images(mnist) -> tuple[data.Images, data.Images]:
+    """200 training and 70 validation images."""
+    return mnist["train"].take(200), mnist["validation"].take(70)
+
+
+@pytest.fixture
+def start(images):
+    """Start a training of a fresh model; returns the model and the generator of epochs."""
+
+    def start(architecture="mlp", objective="elbo", protocol="A", samples=1, kl_warmup_epochs=0, **options):
+        torch.manual_seed(5)
+        model = VAE(architecture)
+        loss = training.vae_loss(model, objective, protocol, samples, kl_warmup_epochs)
+        options = {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 5e-3} | options
+        return model, training.train(model, loss, *images, **options)
+
+    return start
+
+
+def numbers(history):
+    """What must repeat exactly: everything but the seconds."""
+    return [{name: value for name, value in metrics.items() if name != "seconds"} for metrics in history]
+
+
+def same_weights(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(start):
+    (first, a), (second, b), (third, c) = start(seed=1), start(seed=1), start(seed=2)
+    a, b, c = numbers(a), numbers(b), numbers(c)
+    assert a == b and same_weights(first, second)
+    assert a[-1]["train_loss"] != c[-1]["train_loss"] and not same_weights(first, third)
+
+
+def test_draws_outside_the_training_do_not_change_it(start):
+    _, epochs = start()
+    disturbed = []
+    for metrics in epochs:
+        torch.rand(7)
+        disturbed.append(metrics)
+    assert numbers(disturbed) == numbers(start()[1])
+
+
+@pytest.mark.parametrize("architecture", ["mlp", "conv"])
+@pytest.mark.parametrize("done", [1, 2])
+def test_an_interrupted_run_ends_with_the_numbers_of_one_never_interrupted(start, tmp_path, architecture, done):
+    uninterrupted, epochs = start(architecture)
+    expected = numbers(epochs)
+    path = tmp_path / "checkpoint.safetensors"
+    _, epochs = start(architecture, checkpoint=path)
+    for _ in range(done):
+        next(epochs)
+    epochs.close()
+    resumed, epochs = start(architecture, checkpoint=path)
+    history = list(epochs)
+    assert [metrics["epoch"] for metrics in history] == [1, 2, 3]
+    assert numbers(history) == expected and same_weights(resumed, uninterrupted)
+
+
+def test_a_finished_checkpoint_gives_the_record_and_the_best_weights_at_once(start, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    model, epochs = start(checkpoint=path)
+    history = list(epochs)
+    again, epochs = start(checkpoint=path)
+    assert list(epochs) == history and same_weights(model, again)
+
+
+@pytest.mark.parametrize("change", [{"configuration": "other"}, {"seed": 1}, {"epochs": 2}])
+def test_a_checkpoint_of_another_configuration_is_ignored(start, tmp_path, change):
+    path = tmp_path / "checkpoint.safetensors"
+    next(start(checkpoint=path, learning_rate=0.1)[1])
+    expected = numbers(start(**change)[1])
+    assert numbers(start(checkpoint=path, **change)[1]) == expected
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-50], lambda content: b"x" * 500])
+def test_a_damaged_checkpoint_is_ignored(start, tmp_path, damage):
+    path = tmp_path / "checkpoint.safetensors"
+    next(start(checkpoint=path)[1])
+    path.write_bytes(damage(path.read_bytes()))
+    assert numbers(start(checkpoint=path)[1]) == numbers(start()[1])
+
+
+def test_the_weights_of_the_best_epoch_are_kept(images):
+    """A loss whose validation value rises from the second epoch on, while the weight moves with each step."""
+    model = nn.Linear(1, 1)
+    seen = []
+
+    def loss(batch, generator, epochs_done):
+        if math.isinf(epochs_done):  # validation
+            seen.append(model.weight.item())
+            value = [3.0, 1.0, 2.0, 1.5][len(seen) - 1]
+            return {"loss": torch.full((len(batch.labels),), value)}
+        return {"loss": model.weight.sum() * torch.ones(len(batch.labels))}
+
+    history = list(training.train(model, loss, *images, epochs=4, batch_size=100))
+    assert [metrics["validation_loss"] for metrics in history] == [3.0, 1.0, 2.0, 1.5]
+    assert len(set(seen)) == 4 and model.weight.item() == seen[1] and not model.training
+
+
+@pytest.mark.parametrize("protocol", ["A", "B"])
+def test_training_and_validation_metrics_are_the_same_quantity(images, protocol):
+    """On the same images, and with weights that stand still, both are the ELBO."""
+    torch.manual_seed(0)
+    model, few = VAE("mlp"), images[0]
+    loss = training.vae_loss(model, protocol=protocol, kl_warmup_epochs=1)
+    (metrics,) = training.train(model, loss, few, few, epochs=1, batch_size=64, learning_rate=1e-12)
+    x = data.grey(few.images)
+    exact = gaussian_elbo(model, x, model.posterior(x))  # protocol A's expectation too, but for the encoder's input
+    error = 0.5 if protocol == "A" else 0.2
+    assert metrics["train_elbo"] == pytest.approx(exact.mean().item(), abs=error)
+    assert metrics["validation_elbo"] == pytest.approx(exact.mean().item(), abs=error)
+    assert metrics["validation_loss"] == -metrics["validation_elbo"]
+    for part in ("train", "validation"):
+        difference = metrics[f"{part}_reconstruction"] - metrics[f"{part}_kl"]
+        assert metrics[f"{part}_elbo"] == pytest.approx(difference, rel=1e-6)
+
+
+def test_kl_warm_up_changes_the_loss_and_not_the_reported_elbo(images):
+    torch.manual_seed(0)
+    model = VAE("mlp")
+    batch = images[0].take(20)
+
+    def terms(epochs_done, warmup):
+        generator = torch.Generator().manual_seed(0)
+        return training.vae_loss(model, kl_warmup_epochs=warmup)(batch, generator, epochs_done)
+
+    full = terms(0.0, 0)
+    for epochs_done, weight in ((0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0), (math.inf, 1.0)):
+        warm = terms(epochs_done, 4)
+        torch.testing.assert_close(warm["loss"], weight * warm["kl"] - warm["reconstruction"])
+        assert torch.equal(warm["elbo"], full["elbo"])
+
+
+def test_training_raises_the_elbo(start):
+    history = list(start(epochs=8)[1])
+    assert history[-1]["validation_elbo"] > history[0]["validation_elbo"] + 50
+    assert history[-1]["validation_elbo"] < -45.53
+
+
+def test_products_in_bfloat16_train_as_well_and_leave_float32_weights(start):
+    model, epochs = start(precision=torch.bfloat16)
+    half, full = list(epochs), list(start()[1])
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert half[-1]["train_elbo"] != full[-1]["train_elbo"]
+    assert half[-1]["validation_elbo"] == pytest.approx(full[-1]["validation_elbo"], rel=0.02)
+
+
+def test_evaluation_weights_images_alike_whatever_the_batches(images):
+    few = images[1]  # 70 images: the last batch is ragged
+    brightness = data.grey(few.images).double().mean(-1)
+
+    def loss(batch, generator, epochs_done):
+        return {"loss": data.grey(batch.images).mean(-1), "labels": batch.labels}
+
+    for batch_size in (1, 64, 69, 70, 1000):
+        found = training.evaluate(loss, few, batch_size=batch_size)
+        assert found["loss"] == pytest.approx(brightness.mean().item(), rel=1e-6)
+        assert found["labels"] == pytest.approx(few.labels.double().mean().item(), rel=1e-9)
+
+
+def test_an_epoch_sees_each_image_once_as_bytes_and_reports_their_mean(images):
+    few, model = images[0], nn.Linear(1, 1)
+    seen = []
+
+    def loss(batch, generator, epochs_done):
+        assert batch.images.dtype == torch.uint8 and batch.images.shape[1:] == (1, 28, 28)
+        values = data.grey(batch.images).mean(-1)
+        if not math.isinf(epochs_done):
+            seen.append(batch.images)
+        return {"loss": values + 0 * model.weight.sum()}
+
+    (metrics,) = training.train(model, loss, few, few, epochs=1, batch_size=64)
+    order = torch.cat(seen).flatten(1).tolist()
+    assert order != few.images.flatten(1).tolist() and sorted(order) == sorted(few.images.flatten(1).tolist())
+    assert metrics["train_loss"] == pytest.approx(data.grey(few.images).double().mean().item(), rel=1e-6)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero():
+    steps = 1000
+    rates = [training._schedule(step, steps) for step in range(steps)]
+    peak = rates.index(max(rates))
+    assert rates[0] < 0.01 and peak == pytest.approx(200, abs=1) and rates[-1] < 1e-4 and min(rates) > 0
+    assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_precision_and_device_by_name(name, dtype):
+    assert training.resolve_precision(name, torch.device("cpu")) == dtype
+    assert training.resolve_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
+    assert training.resolve_device("cpu") == torch.device("cpu")
+
+
+def test_progress_prints_a_line_an_epoch_with_the_time_left(capsys):
+    epochs = [{"epoch": 1, "train_loss": 200.0, "validation_loss": 190.126, "seconds": 2.0}]
+    assert list(training.progress(epochs, 3)) == epochs
+    assert capsys.readouterr().out == "epoch 1/3  loss 200.00, validation 190.13  2.0 s, 4 s left\n"
