@@ -48,14 +48,18 @@ def store_values(values: Mapping[str, Any]) -> None:
     display({VALUES_MIME: flat, "text/plain": text}, raw=True)
 
 
-def figure(image: Any, label: str, caption: str, alt: str, source: str | None = None, width: str | None = None) -> None:
+def figure(
+    image: Any, label: str, caption: str, alt: str | None = None, source: str | None = None, width: str | None = None
+) -> None:
     """Show a Matplotlib `Figure` (which is closed) or an existing PNG file as a numbered figure.
 
-    `label` is `fig:...`; `alt` says in a plain sentence or two what is to be seen, for those who cannot see it;
+    `label` is `fig:...`; `alt` says in a plain sentence or two what is to be seen, for those who cannot see it, and
+    is by default what the figure or file carries (a Figure's label, a PNG's Description);
     `source` names the runs behind the figure; `width` is a share of the text's width such as "70%", by default the
     figure's own size. Raises `PublishError` for a bad label or a missing caption or alternative text.
     """
-    record = _record("fig:", label, caption, source) | {"alt": _required("alt", alt, label), "width": width}
+    alt = _required("alt", alt or _own_alt(image), label)
+    record = _record("fig:", label, caption, source) | {"alt": alt, "width": width}
     png, size = _png(image)
     display({"image/png": png, FIGURE_MIME: record | size, "text/plain": alt}, raw=True)
     _show_caption(record)
@@ -125,6 +129,17 @@ def _required(what: str, text: str | None, label: str) -> str:
     if not (text or "").strip():
         raise PublishError(f"{label} has no {what}: say in {what}=... what a reader who cannot see it should know.")
     return " ".join(text.split())
+
+
+def _own_alt(image: Any) -> str | None:
+    from PIL import Image
+
+    if hasattr(image, "savefig"):
+        return image.get_label()
+    if not Path(image).is_file():
+        raise PublishError(f"there is no image file {image}.")
+    with Image.open(image) as picture:
+        return picture.info.get("Description")
 
 
 def _png(image: Any) -> tuple[str, dict[str, float]]:

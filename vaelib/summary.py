@@ -40,9 +40,8 @@ class Summary:
         return pd.read_csv(self.folder / run / "history.csv")
 
     def figure(self, run: str, name: str) -> dict[str, Any]:
-        """A figure that a run drew, with its alternative text: the first arguments of `exhibits.figure`."""
-        path = self.folder / run / "figures" / f"{name}.png"
-        return {"image": path, "alt": figures.read_alt_text(path), "source": self.source([run])}
+        """A figure that a run drew, and the line of its source: arguments of `exhibits.figure`."""
+        return {"image": self.folder / run / "figures" / f"{name}.png", "source": self.source([run])}
 
     def test_images(self, run: str) -> np.ndarray:
         """[count, 784] the pixels that a run was evaluated on, as bytes."""

@@ -119,7 +119,7 @@ def train(
             step = epoch * steps_an_epoch + i
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * _schedule(step, epochs * steps_an_epoch)
-            batch = data.Images(training.images[index], training.labels[index])
+            batch = data.Images(training.images.index_select(0, index), training.labels.index_select(0, index))
             with torch.autocast(device.type, precision, enabled=precision != torch.float32):
                 terms = loss(batch, generator, step / steps_an_epoch)
             optimiser.zero_grad()

@@ -1,0 +1,108 @@
+"""The numbers that the report's prose quotes, by the names of their placeholders."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vaelib.summary import Summary, with_interval
+
+
+def ranking(vaes: pd.DataFrame) -> list[str]:
+    """The architectures under protocol A, without variations of their training, best first by exact likelihood."""
+    plain = vaes[(vaes.protocol == "A") & (vaes.model == vaes.architecture)]
+    return list(plain.groupby("model").exact_nll.mean().sort_values().index)
+
+
+def first_run(model: str) -> str:
+    """The run of a model that the report shows in detail."""
+    return f"vae/{model}-seed0"
+
+
+def comparison(vaes: pd.DataFrame, order: list[str]) -> dict[str, Any]:
+    """The best, the second and the last architecture: likelihoods, gaps and the parts of the ELBO."""
+    means = vaes[vaes.model.isin(order)].groupby("model").mean(numeric_only=True)
+    means["gap"] = means.approximation_gap + means.amortisation_gap
+    means["amortisation_share"] = 100 * means.amortisation_gap / means.gap
+    best, second, last = order[0], order[1], order[-1]
+    columns = ["gap", "approximation_gap", "amortisation_gap", "amortisation_share", "kl", "reconstruction"]
+    nll = means.exact_nll
+    return {
+        "best": {"model": best, "nll": with_interval(vaes[vaes.model == best].exact_nll), **means.loc[best, columns]},
+        "second": {"model": second, "behind": nll[second] - nll[best]},
+        "worst": {"model": last, "behind": nll[last] - nll[best], **means.loc[last, columns]},
+        "one_in": f"{math.exp(means.kl[best]):,.0f}",
+    }
+
+
+def checks(vaes: pd.DataFrame, best: str) -> dict[str, Any]:
+    """The quadrature's errors and the identities between the protocols."""
+    shown = vaes.loc[first_run(best)]
+    return {
+        "quadrature": {"error": vaes.exact_nll_error.max(), "worst": vaes.exact_nll_worst_error.max()},
+        "entropy": shown.pixel_entropy,
+        "identity": {
+            "difference": shown.identity_elbo_difference,
+            "error": shown.identity_elbo_standard_error,
+            "smallest": vaes.identity_smallest_excess.min(),
+            "runs": int(vaes.identity_smallest_excess.count()),
+            "excess": shown.identity_grey_nll - shown.identity_dynamic_nll,
+        },
+    }
+
+
+def failures(vaes: pd.DataFrame, arrays: dict[str, np.ndarray], best: str) -> dict[str, Any]:
+    """What goes wrong with the best model: worst images, confusions, holes, shares of the digits."""
+    amortisation = np.sort(arrays["amortisation_gap"])[::-1]
+    wrong = arrays["confusions"] * (1 - np.eye(10))
+    pairs = [np.unravel_index(i, wrong.shape) for i in wrong.ravel().argsort()[::-1][:3]]
+    shares = arrays["class_shares"]
+    return {
+        "failure": {
+            "lowest": arrays["log_px"].min(),
+            "largest_gap": (arrays["approximation_gap"] + arrays["amortisation_gap"]).max(),
+            "top_share": 100 * amortisation[: max(1, len(amortisation) // 10)].sum() / amortisation.sum(),
+        },
+        "confusions": ", ".join(f"{100 * wrong[i, j]:.0f} % of the {i}s (taken for {j})" for i, j in pairs),
+        "hole": 100 * vaes[vaes.model == best].hole_share.mean(),
+        "share": {
+            "most": int(shares.argmax()),
+            "most_percent": 100 * shares.max(),
+            "fewest": int(shares.argmin()),
+            "fewest_percent": 100 * shares.min(),
+        },
+        "knn": {str(n): 100 * vaes[vaes.model == best][f"knn_accuracy_{n}"].mean() for n in (100, 600, 1000)},
+    }
+
+
+def precision(vaes: pd.DataFrame, best: str) -> str:
+    """What bfloat16 cost, as a sentence, where a run in float32 tells."""
+    plain = "Matrix products in training run in bfloat16 where the processor has it, all measurements in float32."
+    twin = vaes[vaes.model == f"{best}-float32"]
+    if twin.empty:
+        return plain
+    slow, fast = twin.iloc[0], vaes.loc[f"vae/{best}-seed{twin.iloc[0].seed}"]
+    nll = vaes[vaes.model == best].exact_nll
+    return (
+        f"{plain} The same run trained in float32 took {slow.train_seconds / fast.train_seconds:.1f} times as long and "
+        f"came out {abs(fast.exact_nll - slow.exact_nll):.2f} nats "
+        f"{'better' if slow.exact_nll < fast.exact_nll else 'worse'}; seeds differ among themselves by up to "
+        f"{nll.max() - nll.min():.2f}."
+    )
+
+
+def provenance(summary: Summary, best: str) -> dict[str, Any]:
+    """What the numbers were computed with, and from how many images."""
+    record = summary.records[first_run(best)]
+    return {
+        "provenance": {
+            "torch": record["provenance"]["versions"]["torch"],
+            "device": record["provenance"]["device"],
+            "commit": (record["provenance"]["commit"] or "unknown")[:10],
+        },
+        "count": {
+            "test": len(summary.arrays(first_run(best))["labels"]),
+            "gap": int(record["metrics"]["gap_images"]),
+        },
+    }
