@@ -98,20 +98,29 @@ def test_a_damaged_checkpoint_is_ignored(start, tmp_path, damage):
     assert numbers(start(checkpoint=path)[1]) == numbers(start()[1])
 
 
-def test_the_weights_of_the_best_epoch_are_kept(images):
-    """A loss whose validation value rises from the second epoch on, while the weight moves with each step."""
-    model = nn.Linear(1, 1)
+@pytest.mark.parametrize("interrupted_after", [0, 3])
+def test_the_weights_of_the_best_epoch_are_kept(images, tmp_path, interrupted_after):
+    """A loss whose validation value is lowest in the second of four epochs, while the weight moves with each step."""
     seen = []
 
-    def loss(batch, generator, epochs_done):
-        if math.isinf(epochs_done):  # validation
-            seen.append(model.weight.item())
-            value = [3.0, 1.0, 2.0, 1.5][len(seen) - 1]
-            return {"loss": torch.full((len(batch.labels),), value)}
-        return {"loss": model.weight.sum() * torch.ones(len(batch.labels))}
+    def start():
+        model = nn.Linear(1, 1)
 
-    history = list(training.train(model, loss, *images, epochs=4, batch_size=100))
-    assert [metrics["validation_loss"] for metrics in history] == [3.0, 1.0, 2.0, 1.5]
+        def loss(batch, generator, epochs_done):
+            if math.isinf(epochs_done):  # validation
+                seen.append(model.weight.item())
+                return {"loss": torch.full((len(batch.labels),), [3.0, 1.0, 2.0, 1.5][len(seen) - 1])}
+            return {"loss": model.weight.sum() * torch.ones(len(batch.labels))}
+
+        checkpoint = tmp_path / "checkpoint.safetensors"
+        return model, training.train(model, loss, *images, epochs=4, batch_size=100, checkpoint=checkpoint)
+
+    _, epochs = start()
+    for _ in range(interrupted_after):
+        next(epochs)
+    epochs.close()
+    model, epochs = start()
+    assert [metrics["validation_loss"] for metrics in epochs] == [3.0, 1.0, 2.0, 1.5]
     assert len(set(seen)) == 4 and model.weight.item() == seen[1] and not model.training
 
 

@@ -76,7 +76,7 @@ def to_bytes(images) -> np.ndarray:
 
 def tile(images: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
     """[count, 784] images in 0..255 as one picture, row by row; `gap` white pixels between them."""
-    rows = -(-len(images) // columns)
+    rows = max(1, -(-len(images) // columns))
     size = 28 + gap
     sheet = np.full((rows * size - gap, columns * size - gap), 255, dtype=np.uint8)
     for i, image in enumerate(images):
@@ -139,7 +139,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Fig
     """ELBO by epoch, training (dashed) and validation (solid), one colour a run."""
     figure, axes = new_figure(WIDTH, 2.6)
     for colour, (name, history) in zip(DIGIT_COLOURS, histories.items(), strict=False):
-        axes.plot(history.epoch, history.validation_elbo, color=colour, label=name)
+        axes.plot(history.epoch, history.validation_elbo, color=colour, marker=".", label=name)
         axes.plot(history.epoch, history.train_elbo, color=colour, linestyle="--", alpha=0.7)
     best = max(history.validation_elbo.max() for history in histories.values())
     worst = min(history.validation_elbo.iloc[min(1, len(history) - 1)] for history in histories.values())

@@ -16,7 +16,7 @@ from vaelib.vae import VAE
 
 IMAGES = 10  # how many images the identities are checked on,
 DRAWS = 4  # each with this many binary samples for log p(b), which needs quadrature,
-ELBO_DRAWS = 1000  # and this many for the ELBO, which does not
+ELBO_DRAWS = 4000  # and this many for the ELBO, which does not
 
 
 def pixel_entropy(images: data.Images) -> float:

@@ -21,7 +21,8 @@ NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with 
 BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2 measures what that leaves out
 WIDE_BOX = 8.0
 CUTOFF = 18.0  # cells below e^-18 of an image's mass are not refined (their coarse value stays in the sum)
-FIRST_HALVING = 1e-2  # share of the tolerance asked of the first halving: two coarse sums can agree by chance
+COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
+FIRST_HALVINGS = 1e-2  # share of the tolerance asked of the first two halvings: coarse sums can agree by chance
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -97,7 +98,7 @@ def exact_log_likelihood(
     box_error = -torch.log1p(-torch.exp(ring - log_px).clamp(max=1 - 1e-7))
 
     for level in range(1, FINEST + 1):
-        heavy = mass > log_px[pairs.image] - CUTOFF
+        heavy = mass > log_px[pairs.image] - CUTOFF - COARSE_MARGIN / 4 ** (level - 1)
         rest = _log_sum(rest, pairs.image[~heavy], mass[~heavy])
         pairs = _children(_Pairs(*(t[heavy] for t in pairs)))
         keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
@@ -107,7 +108,7 @@ def exact_log_likelihood(
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
-        limit = tolerance if level > 1 else tolerance * FIRST_HALVING
+        limit = tolerance if level > 2 else tolerance * FIRST_HALVINGS
         going_on[active] = halving_error[active] > limit
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))

@@ -5,6 +5,7 @@ import contextlib
 import difflib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import subprocess
@@ -42,7 +43,7 @@ class RunError(UserError):
 class Parameters(BaseModel):
     """Base of a notebook's parameters: strict types, no unknown name, and read-only once checked."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 P = TypeVar("P", bound=Parameters)
@@ -140,7 +141,7 @@ class Run:
         with atomic(self.folder / name) as temporary:
             save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, temporary)
 
-    def finish(self, metrics: Mapping[str, float], dataset_checksum: str, device: str) -> dict[str, Any]:
+    def finish(self, metrics: Mapping[str, Any], dataset_checksum: str, device: str) -> dict[str, Any]:
         """Write the record; from here on the folder is a result. Returns what was written."""
         finished = datetime.now(UTC)
         record = {
@@ -166,8 +167,9 @@ def resolve(folder: str | Path) -> Path:
 
 
 def _plain(value: Any) -> float | int | str | bool | None:
-    """A number as JSON knows it; tensors and numpy scalars have `item`."""
-    return value.item() if hasattr(value, "item") else value
+    """A number as JSON knows it: tensors and numpy scalars have `item`, and what is not finite becomes null."""
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _environment() -> dict[str, Any]:

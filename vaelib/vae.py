@@ -66,7 +66,7 @@ class VAE(nn.Module):
 
     def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch outputs"]:
         """Decoder outputs for each latent: what `self.likelihood` turns into a distribution over images."""
-        return self.decoder(z.flatten(0, -2)).float().unflatten(0, z.shape[:-1])
+        return self.decoder(z.reshape(-1, self.latent_dim)).float().reshape(*z.shape[:-1], -1)
 
     def images(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch pixels"]:
         """E[x | z], the decoder's mean images."""
