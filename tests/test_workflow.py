@@ -128,7 +128,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
         "out = pathlib.Path(sys.argv[sys.argv.index('--out') + 1])\n"
         "out.mkdir(parents=True, exist_ok=True)\n"
         "for kind in ('html', 'pdf'):\n"
-        "    (out / f'report.{kind}').write_text(sys.argv[sys.argv.index('--banner') + 1])\n"
+        "    (out / f'report.{kind}').write_text(sys.argv[-1].removeprefix('--banner='))\n"
     )
     parameters = "run_dir = ''\nalpha_run = ''\nvalue = 0"
     notebooks = folder / "notebooks"

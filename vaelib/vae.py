@@ -66,7 +66,8 @@ class VAE(nn.Module):
 
     def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch outputs"]:
         """Decoder outputs for each latent: what `self.likelihood` turns into a distribution over images."""
-        return self.decoder(z.reshape(-1, self.latent_dim)).float().reshape(*z.shape[:-1], -1)
+        outputs = self.decoder(z.reshape(-1, self.latent_dim)).float()
+        return outputs.reshape(*z.shape[:-1], outputs.shape[-1])
 
     def images(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch pixels"]:
         """E[x | z], the decoder's mean images."""
