@@ -121,6 +121,7 @@ def test_widget_follows_its_sliders_and_has_a_still_picture():
     with torch.no_grad():
         expected = 255 - 255 * model.images(torch.tensor([0.5, -0.5])[None]).reshape(28, 28).numpy()
     assert np.abs(shown - expected).max() <= 0.51
-    bundle = widget._repr_mimebundle_()
+    bundle, metadata = widget._repr_mimebundle_()
+    assert "digit" in metadata["image/png"]["alt"]
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))).width > 300

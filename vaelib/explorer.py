@@ -113,12 +113,14 @@ class LatentExplorer(widgets.HBox):
             ImageDraw.Draw(plane).circle(self._pixel(z), radius, outline=colour, width=width)
         return plane
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         plane, digit = self._marked([self.across.value, self.up.value]), Image.open(io.BytesIO(self.digit.value))
         still = Image.new("RGB", (plane.width + digit.width, plane.height), "white")
         still.paste(plane.convert("RGB"))
         still.paste(digit.convert("RGB"), (plane.width, (plane.height - digit.height) // 2))
-        return super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(_png(still)).decode()}
+        alt = "The images' positions in the latent plane, coloured by digit, and the digit decoded at the marked place."
+        bundle = super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(_png(still)).decode()}
+        return bundle, {"image/png": {"alt": alt}}
 
 
 def latent_explorer(model: Any, means: Any, labels: Any) -> LatentExplorer:
