@@ -81,12 +81,15 @@ def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) 
 
 
 def latent_plane(
-    model: VAE, training: data.Images, test: data.Images, protocol: str
+    model: VAE, training: data.Images, test_means: Tensor, test_labels: Tensor, protocol: str
 ) -> tuple[Numbers, dict[str, np.ndarray]]:
-    """Nearest-neighbour accuracies and confusions on the latent means, and how much of the prior lies in holes."""
+    """Nearest-neighbour accuracies and confusions on the latent means, and how much of the prior lies in holes.
+
+    `test_means` are those that `likelihood` returned for the test images.
+    """
     train = encode(model, training, protocol)
     known = train.mean.cpu(), training.labels.cpu()
-    asked = encode(model, test, protocol).mean.cpu(), test.labels.cpu()
+    asked = test_means.cpu(), test_labels.cpu()
     labels = [count for count in LABELS if count <= len(training.labels)]
     numbers = {f"knn_accuracy_{count}": metrics.knn_accuracy(*known, *asked, count) for count in labels}
     share, holes = metrics.hole_share(Posterior(*(t[:5000].cpu() for t in train)))
@@ -123,7 +126,7 @@ def posterior_panel(
     return {
         "title": title,
         "image": figures.to_bytes(x),
-        "density": log_density.exp().reshape(points, points).cpu().numpy(),
+        "log_density": log_density.reshape(points, points).cpu().numpy(),
         "extent": (left, right, bottom, top),
         "q": _ellipse(q),
         "best": _ellipse(best),

@@ -10,7 +10,6 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import PIL.Image
 import seaborn as sns
 from IPython.display import Image
 from matplotlib.colors import ListedColormap
@@ -61,12 +60,6 @@ def save(figure: Figure, path: Path) -> Image:
 
 
 # --- images ------------------------------------------------------------------------------------------------------
-
-
-def read_alt_text(path: Path) -> str:
-    """The alternative text that `save` wrote into a PNG."""
-    with PIL.Image.open(path) as picture:
-        return picture.info["Description"]
 
 
 def to_bytes(images) -> np.ndarray:
@@ -184,13 +177,13 @@ def density_map(log_density: np.ndarray, extent: float, points: np.ndarray, titl
 def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
     """Exact posteriors beside the Gaussians: a row of images above a row of densities.
 
-    A panel has `title`, `image` [784], `density` [n, n] on the grid `extent` (left, right, bottom, top; first axis
+    A panel has `title`, `image` [784], `log_density` [n, n] on the grid `extent` (left, right, bottom, top; first axis
     z_1), and `q` and `best`: (mean [2], standard deviation [2]) of the encoder's and of the best Gaussian.
     """
     figure, axes = new_figure(WIDTH, 0.45 * WIDTH, nrows=2, ncols=len(panels), height_ratios=[1, 1.6])
     for (above, below), panel in zip(axes.T, panels, strict=True):
         _show(above, panel["image"].reshape(28, 28), panel["title"])
-        log_density = np.log(panel["density"].T.clip(1e-30))
+        log_density = panel["log_density"].T
         top = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
         below.imshow(log_density, origin="lower", extent=panel["extent"], cmap="Greys", vmin=top - 8, vmax=top)
         for name, colour in (("q", DIGIT_COLOURS[0]), ("best", DIGIT_COLOURS[1])):
