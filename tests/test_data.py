@@ -144,3 +144,51 @@ def test_a_damaged_unpacked_file_without_its_archive_is_one_clear_message(root):
     unpacked = raw / "t10k-images-idx3-ubyte"
     unpacked.write_bytes(unpacked.read_bytes()[:-100])
     assert "MNIST" in message(root=root, split="test")
+
+
+@pytest.fixture(scope="module")
+def halves() -> list[data.Images]:
+    return [data.load("MNIST", half) for half in data.HALVES]
+
+
+def test_the_halves_divide_the_60000_training_images_and_share_none_with_one_another_or_the_test_set(halves, mnist):
+    rows = [[(row.numpy().tobytes(), int(y)) for row, y in zip(*half, strict=True)] for half in halves]
+    assert [len(half) for half in rows] == [30_000, 30_000]
+    official = mnist["train"].join(mnist["validation"])
+    everything = [(row.numpy().tobytes(), int(y)) for row, y in zip(*official, strict=True)]
+    assert sorted(rows[0] + rows[1]) == sorted(everything)
+    pixels = [{image for image, _ in half} for half in rows]
+    assert not pixels[0] & pixels[1] and not (pixels[0] | pixels[1]) & {
+        row.numpy().tobytes() for row in mnist["test"][0]
+    }
+
+
+@pytest.mark.parametrize("count", [100, 6_000, 15_000, 30_000])
+def test_every_beginning_of_a_half_has_the_classes_in_the_proportions_of_all_images(halves, mnist, count):
+    proportions = mnist["train"].join(mnist["validation"]).labels.bincount() / 60_000
+    for half in halves:
+        assert (half.take(count).labels.bincount() - count * proportions).abs().max() <= 1
+
+
+def test_the_halves_are_always_the_same(halves):
+    assert [data.checksum(half) for half in halves] == [data.checksum(data.load("MNIST", h)) for h in data.HALVES]
+
+
+@pytest.mark.parametrize(("split", "sizes"), [("train", [55_000, 5_000]), ("first_half", [27_500, 2_500])])
+def test_validation_images_are_set_apart_from_those_to_train_on(split, sizes):
+    training, validation = data.with_validation("MNIST", split)
+    assert [len(training.labels), len(validation.labels)] == sizes
+    if split != "train":
+        assert data.checksum(training.join(validation)) == data.checksum(data.load("MNIST", split))
+
+
+def test_parts_of_images_put_together_again_are_the_images(mnist):
+    images = mnist["test"].take(100)
+    assert data.checksum(images.take(30).join(images.drop(30))) == data.checksum(images)
+    assert images.of_class(7).labels.unique().tolist() == [7]
+    assert sum(len(images.of_class(digit).labels) for digit in range(10)) == 100
+
+
+def test_grey_values_survive_the_way_to_floats_and_back(mnist):
+    images = mnist["test"].images[:50]
+    assert torch.equal(data.to_images(data.grey(images)), images)

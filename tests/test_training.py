@@ -160,7 +160,7 @@ def test_kl_warm_up_changes_the_loss_and_not_the_reported_elbo(images):
 
 def test_training_raises_the_elbo(start):
     history = list(start(epochs=8)[1])
-    assert history[-1]["validation_elbo"] > history[0]["validation_elbo"] + 50
+    assert history[-1]["validation_elbo"] > history[0]["validation_elbo"] + 30
     assert history[-1]["validation_elbo"] < -45.53
 
 
@@ -221,3 +221,54 @@ def test_progress_prints_a_line_an_epoch_with_the_time_left(capsys):
     epochs = [{"epoch": 1, "train_loss": 200.0, "validation_loss": 190.126, "seconds": 2.0}]
     assert list(training.progress(epochs, 3)) == epochs
     assert capsys.readouterr().out == "epoch 1/3  loss 200.00, validation 190.13  2.0 s, 4 s left\n"
+
+
+def test_without_validation_images_the_last_epoch_is_kept(images):
+    torch.manual_seed(5)
+    model = VAE("mlp")
+    history = []
+    for metrics in training.train(model, training.vae_loss(model), images[0], None, epochs=2, learning_rate=5e-3):
+        history.append(metrics)
+        last = {name: t.clone() for name, t in model.state_dict().items()}
+    assert not [name for name in history[-1] if name.startswith("validation")]
+    assert all(torch.equal(t, last[name]) for name, t in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("epoch_images", "shown"), [(0, [1] * 200), (500, [2] * 100 + [3] * 100), (50, [0] * 150 + [1] * 50)]
+)
+def test_an_epoch_shows_as_many_images_as_asked_for_and_all_equally_often(images, epoch_images, shown):
+    """The images are told apart by their labels, which a loss without a model counts."""
+    numbered = data.Images(images[0].images, torch.arange(200))
+    seen, steps = [], []
+    model = nn.Linear(1, 1)
+
+    def loss(batch, generator, epochs_done):
+        seen.extend(batch.labels.tolist())
+        steps.append(epochs_done)
+        return {"loss": model.weight.sum() * torch.ones(len(batch.labels)), "label": batch.labels.double()}
+
+    [metrics] = training.train(model, loss, numbered, None, epochs=1, epoch_images=epoch_images, batch_size=50)
+    counts = torch.tensor(seen).bincount(minlength=200)
+    assert counts.sort().values.tolist() == shown
+    assert len(steps) == sum(shown) // 50 and steps == sorted(steps) and steps[-1] < 1
+    assert metrics["train_label"] == pytest.approx(sum(seen) / len(seen))
+
+
+def test_long_gradients_are_scaled_down_and_short_ones_left_alone(images):
+    """Adam's steps hide the length of a gradient; its running mean does not."""
+    for size, expected in ((1.0, 1.0), (1e5, training.LARGEST_GRADIENT)):
+        model = nn.Linear(1, 1, bias=False)
+        optimisers = []
+        adam = torch.optim.Adam
+
+        def spy(*arguments, adam=adam, optimisers=optimisers, **options):
+            optimisers.append(adam(*arguments, **options))
+            return optimisers[-1]
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.optim, "Adam", spy)
+            loss = lambda batch, *_: {"loss": size * model.weight.sum() * torch.ones(len(batch.labels))}  # noqa: B023, E731
+            list(training.train(model, loss, images[0], None, epochs=1, batch_size=200))
+        [state] = optimisers[0].state.values()
+        assert state["exp_avg"].item() == pytest.approx((1 - training.BETAS[0]) * expected, rel=1e-4)

@@ -15,8 +15,11 @@ from vaelib.runs import PROJECT_ROOT, UserError
 
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
+HALF_VALIDATION_IMAGES = 2_500  # the same of a half
+HALVES = ("first_half", "second_half")
 SIDE = 28
 PIXELS = SIDE * SIDE
+HALVES_SEED = 0  # of the one division of the training images into two halves
 TEST_SAMPLE_SEED = 1312_6114  # protocol A: one binary sample of each evaluation image, the same for every model
 
 
@@ -34,6 +37,18 @@ class Images(NamedTuple):
         """The first `count` images, or all of them when `count` is 0."""
         return self if count == 0 else Images(self.images[:count], self.labels[:count])
 
+    def drop(self, count: int) -> "Images":
+        """The images after the first `count`."""
+        return Images(self.images[count:], self.labels[count:])
+
+    def of_class(self, label: int) -> "Images":
+        """The images of one class."""
+        return Images(self.images[self.labels == label], self.labels[self.labels == label])
+
+    def join(self, others: "Images") -> "Images":
+        """These images and then the others."""
+        return Images(*(torch.cat(both) for both in zip(self, others, strict=True)))
+
     def to(self, device: torch.device) -> "Images":
         """The same images on a device."""
         return Images(self.images.to(device), self.labels.to(device))
@@ -43,7 +58,9 @@ def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / 
     """Load one split of a dataset by its torchvision name.
 
     `split` is "train" (55,000 images), "validation" (the last 5,000 of the official training set) or
-    "test" (10,000). Archives under `root` are used as they are; missing ones are downloaded.
+    "test" (10,000). "first_half" and "second_half" divide the 60,000 images of train and validation once and for
+    all, 30,000 each; every beginning of a half has all classes in their proportions, so that `take` gives nested
+    and balanced subsets. Archives under `root` are used as they are; missing ones are downloaded.
 
     Raises `DataError` when an archive or an unpacked file is damaged, or cannot be downloaded.
     """
@@ -56,7 +73,31 @@ def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / 
         return Images(images[:-VALIDATION_IMAGES], labels[:-VALIDATION_IMAGES])
     if split == "validation":
         return Images(images[-VALIDATION_IMAGES:], labels[-VALIDATION_IMAGES:])
+    if split in HALVES:
+        chosen = _half(labels, HALVES.index(split))
+        return Images(images[chosen], labels[chosen])
     return Images(images, labels)
+
+
+def with_validation(name: str, split: str) -> tuple[Images, Images]:
+    """A split to train on, "train" or a half, and the images that choose the epoch: 55,000 + 5,000, 27,500 + 2,500."""
+    if split == "train":
+        return load(name, "train"), load(name, "validation")
+    half = load(name, split)
+    return half.take(len(half.labels) - HALF_VALIDATION_IMAGES), half.drop(len(half.labels) - HALF_VALIDATION_IMAGES)
+
+
+def _half(labels: Int64[Tensor, " count"], which: int) -> Int64[Tensor, " half"]:
+    """The images of one half, the classes evenly interleaved; the odd image of a class goes to each half in turn."""
+    generator = torch.Generator().manual_seed(HALVES_SEED)
+    members, places, odd = [], [], 0
+    for label in labels.unique():
+        shuffled = (labels == label).nonzero()[:, 0]
+        shuffled = shuffled[torch.randperm(len(shuffled), generator=generator)]
+        members.append(shuffled[(which + odd) % 2 :: 2])
+        places.append((torch.arange(len(members[-1])) + 0.5) / len(members[-1]))
+        odd += len(shuffled) % 2
+    return torch.cat(members)[torch.cat(places).argsort(stable=True)]
 
 
 def _verified(name: str, train: bool, root: Path, folder: Path) -> torchvision.datasets.MNIST:
@@ -102,6 +143,11 @@ def checksum(images: Images) -> str:
 def grey(images: UInt8[Tensor, "*batch 1 28 28"]) -> Float[Tensor, "*batch 784"]:
     """Protocol B: grey values in [0, 1], one row an image."""
     return images.flatten(-3).float() / 255
+
+
+def to_images(x: Float[Tensor, "count 784"]) -> UInt8[Tensor, "count 1 28 28"]:
+    """Rows of grey values in [0, 1] as images of 256 levels."""
+    return (255 * x.clamp(0, 1)).round().to(torch.uint8).reshape(-1, 1, SIDE, SIDE)
 
 
 def binarise(images: UInt8[Tensor, "*batch 1 28 28"], generator: torch.Generator) -> Float[Tensor, "*batch 784"]:

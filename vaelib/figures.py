@@ -102,6 +102,21 @@ def galleries(pictures: Mapping[str, np.ndarray], columns: int, alt: str, across
 
 
 @in_house_style
+def captioned_images(images: np.ndarray, captions: Sequence[str], columns: int = 15) -> Figure:
+    """[count, 784] images, each under what it is labelled with and, after a colon, what it was taken for."""
+    rows = max(1, -(-len(images) // columns))
+    figure, axes = new_figure(WIDTH, 0.55 * rows, nrows=rows, ncols=columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, image, caption in zip(axes.flat, images, captions, strict=False):
+        _show(ax, image.reshape(28, 28))
+        ax.set_title(caption, fontsize=6, pad=2)
+    return describe(
+        figure, f"{len(images)} images, each under its label and the digit it was taken for: {', '.join(captions)}."
+    )
+
+
+@in_house_style
 def manifold(images: np.ndarray, title: str = "") -> Figure:
     """The 2-D manifold: [n * n, 784] decoder means on a grid through the inverse normal CDF."""
     side = round(len(images) ** 0.5)
@@ -249,18 +264,21 @@ def gap_bars(frame: pd.DataFrame) -> Figure:
 
 
 @in_house_style
-def confusions(shares: np.ndarray, title: str = "") -> Figure:
-    """[10, 10] row-normalised confusion matrix in per cent, the diagonal left grey."""
+def confusions(shares: np.ndarray, predicted: bool = False) -> Figure:
+    """[10, 10] row-normalised confusion matrix in per cent, the diagonal left grey.
+
+    The columns are digits of the neighbours in the latent plane or, with `predicted`, of a classifier.
+    """
     figure, axes = new_figure(4.0, 3.4)
     percent = 100 * shares
-    sns.heatmap(percent, mask=np.eye(10, dtype=bool), annot=True, fmt=".0f", cmap="Reds", square=True, cbar=False,
-                annot_kws={"size": 7}, ax=axes)  # fmt: skip
-    axes.set(xlabel="digit of the neighbours", ylabel="true digit", title=title)
+    style = {"annot": True, "fmt": ".1f" if predicted else ".0f", "annot_kws": {"size": 7}, "cmap": "Reds"}
+    sns.heatmap(percent, mask=np.eye(10, dtype=bool), square=True, cbar=False, ax=axes, **style)
+    axes.set(xlabel="predicted digit" if predicted else "digit of the neighbours", ylabel="true digit")
     off = percent - np.diag(np.diag(percent))
     true, taken = np.unravel_index(off.argmax(), off.shape)
     return describe(
-        figure, f"Confusion matrix of the ten digits. The largest entry off the diagonal: {off.max():.0f} % of the "
-        f"images of a {true} lie among images of a {taken}."
+        figure, f"Confusion matrix of the ten digits. The largest entry off the diagonal: {off.max():.1f} % of the "
+        f"images of a {true} {'are taken for' if predicted else 'lie among images of'} a {taken}."
     )  # fmt: skip
 
 

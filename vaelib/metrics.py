@@ -47,8 +47,12 @@ def latent_confusions(
 ) -> np.ndarray:
     """[10, 10] shares: row the true digit, column the digit of the 5 nearest training images in the plane."""
     knn = KNeighborsClassifier(NEIGHBOURS).fit(train_means.numpy(), train_labels.numpy())
-    predicted = knn.predict(test_means.numpy())
-    return confusion_matrix(test_labels.numpy(), predicted, labels=range(CLASSES), normalize="true")
+    return confusion_shares(test_labels.numpy(), knn.predict(test_means.numpy()))
+
+
+def confusion_shares(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """[10, 10] shares: row the true digit, column the predicted one."""
+    return confusion_matrix(labels, predicted, labels=range(CLASSES), normalize="true")
 
 
 def class_shares(

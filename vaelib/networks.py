@@ -88,7 +88,11 @@ def _residual(width: int, depth: int, description: str) -> Architecture:
 
 
 def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> Architecture:
-    """Two strided convolutions to 7 x 7 maps and a hidden layer; transposed convolutions back."""
+    """Two strided convolutions to 7 x 7 maps and a hidden layer; back by sub-pixel convolutions (Shi et al. 2016).
+
+    Those compute four values at each place and lay them out as 2 x 2 pixels: what a transposed convolution does, in
+    half the time on processors.
+    """
     first, second = channels
     maps = second * 7 * 7
 
@@ -112,9 +116,11 @@ def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> 
             nn.Linear(hidden, maps),
             nn.ReLU(),
             Maps(second, 7),
-            nn.ConvTranspose2d(second, first, 4, stride=2, padding=1),
+            nn.Conv2d(second, 4 * first, 3, padding=1),
+            nn.PixelShuffle(2),
             nn.ReLU(),
-            nn.ConvTranspose2d(first, pixel_channels, 4, stride=2, padding=1),
+            nn.Conv2d(first, 4 * pixel_channels, 3, padding=1),
+            nn.PixelShuffle(2),
             nn.Flatten(),
         )
 
@@ -125,5 +131,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "aevb": _perceptron([500], nn.Tanh, "one hidden layer of 500 tanh units [@kingma2014]"),
     "mlp": _perceptron([256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units [@davidson2018]"),
     "resmlp": _residual(512, 4, "512 GELU units, then four residual blocks of 512 with layer normalisation"),
-    "conv": _convolutional((16, 32), 256, "two strided 4 x 4 convolutions (16, 32 maps), 256 ReLU units"),
+    "conv": _convolutional(
+        (16, 32), 256, "two strided 4 x 4 convolutions (16, 32 maps), 256 ReLU units; back by sub-pixel ones [@shi2016]"
+    ),
 }

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, model_validator
 
-from vaelib.data import DATASETS
+from vaelib.augmentation import ARMS, BUDGETS
+from vaelib.data import DATASETS, HALVES
 from vaelib.likelihoods import LIKELIHOODS
 from vaelib.networks import ARCHITECTURES
 from vaelib.objectives import OBJECTIVES
@@ -35,8 +36,18 @@ def _check_device(name: str) -> str:
     return name
 
 
+def _none_twice(names: list[str]) -> list[str]:
+    if not names or len(set(names)) < len(names):
+        raise ValueError("it must name at least one, and none twice")
+    return names
+
+
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
+Rate = Annotated[float, Gt(0)]
+Precision = Literal["auto", "float32", "bfloat16"]
+Dataset = Annotated[str, _one_of(DATASETS)]
+Architecture = Annotated[str, _one_of(ARCHITECTURES)]
 Device = Annotated[str, AfterValidator(_check_device)]
 
 
@@ -44,10 +55,10 @@ class VAEParameters(Parameters):
     """Parameters of `notebooks/vae.ipynb`."""
 
     run_dir: str
-    dataset: Annotated[str, _one_of(DATASETS)]
+    dataset: Dataset
     train_images: Count
     test_images: Count
-    architecture: Annotated[str, _one_of(ARCHITECTURES)]
+    architecture: Architecture
     latent_dim: Positive
     likelihood: Annotated[str, _one_of(LIKELIHOODS)]
     protocol: Literal["A", "B", "C"]
@@ -56,9 +67,9 @@ class VAEParameters(Parameters):
     kl_warmup_epochs: Annotated[float, Ge(0)]
     epochs: Positive
     batch_size: Positive
-    learning_rate: Annotated[float, Gt(0)]
+    learning_rate: Rate
     seed: Count
-    precision: Literal["auto", "float32", "bfloat16"]
+    precision: Precision
     device: Device
     gap_images: Positive
 
@@ -78,3 +89,70 @@ class LatentSpaceParameters(Parameters):
     run_dir: str
     vae_run: str
     device: Device
+
+
+class ClassifierParameters(Parameters):
+    """Parameters of `notebooks/classifier.ipynb`."""
+
+    run_dir: str
+    dataset: Dataset
+    split: Annotated[str, _one_of(("train", *HALVES))]
+    train_images: Count
+    augmentation: Literal["none", "affine"]
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    seed: Count
+    precision: Precision
+    device: Device
+
+
+class SynthesisParameters(Parameters):
+    """Parameters of `notebooks/synthesis.ipynb`."""
+
+    run_dir: str
+    judge_run: str
+    dataset: Dataset
+    generator: Literal["conditional", "per_digit", "regions", "around"]
+    architecture: Architecture
+    latent_dim: Positive
+    pixels: Literal["mean", "sample"]
+    spread: Annotated[float, Ge(0)]
+    train_images: Count
+    images: Count
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    updates: Positive
+    seed: Count
+    precision: Precision
+    device: Device
+
+    @model_validator(mode="after")
+    def _regions_are_of_a_plane(self) -> "SynthesisParameters":
+        if self.generator == "regions" and self.latent_dim != 2:
+            raise ValueError(f"generator = 'regions' needs latent_dim = 2, not {self.latent_dim}")
+        return self
+
+
+class AugmentationParameters(Parameters):
+    """Parameters of `notebooks/augmentation.ipynb`."""
+
+    run_dir: str
+    generator_run: str
+    fraction: Annotated[float, Gt(0), Le(1)]
+    arms: Annotated[list[Annotated[str, _one_of(ARMS)]], AfterValidator(_none_twice)]
+    budgets: Annotated[list[Annotated[str, _one_of(BUDGETS)]], AfterValidator(_none_twice)]
+    updates: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    evaluate_on: Literal["test", "validation"]
+    seed: Count
+    precision: Precision
+    device: Device
+
+    @model_validator(mode="after")
+    def _something_is_left_to_evaluate_on(self) -> "AugmentationParameters":
+        if self.evaluate_on == "validation" and self.fraction == 1:
+            raise ValueError("evaluate_on = 'validation' needs a fraction below 1: the validation images are the rest")
+        return self

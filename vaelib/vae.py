@@ -1,18 +1,16 @@
 """The variational autoencoder of Kingma & Welling (2014): prior, approximate posterior, pixel likelihood."""
 
+import copy
 import math
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from vaelib.likelihoods import LIKELIHOODS
 from vaelib.networks import ARCHITECTURES
-from vaelib.runs import RunError, atomic
 
 
 def log_normal(
@@ -48,26 +46,52 @@ class VAE(nn.Module):
 
     `architecture` is a key of `vaelib.networks.ARCHITECTURES`, `likelihood` one of
     `vaelib.likelihoods.LIKELIHOODS`.
+
+    With `classes` it is conditional, p(x | z, y) and q(z | x, y) (Sohn et al. 2015): `given(labels)` is then the VAE
+    of these labels, which everything that takes a VAE can take. The decoder receives the label beside z; the encoder
+    has outputs for every class, of which the label chooses its own.
     """
 
-    def __init__(self, architecture: str = "resmlp", latent_dim: int = 2, likelihood: str = "bernoulli"):
+    def __init__(
+        self, architecture: str = "resmlp", latent_dim: int = 2, likelihood: str = "bernoulli", classes: int = 0
+    ):
         super().__init__()
-        self.built_as = {"architecture": architecture, "latent_dim": str(latent_dim), "likelihood": likelihood}
-        self.latent_dim = latent_dim
+        self.built_as = {"architecture": architecture, "latent_dim": latent_dim, "likelihood": likelihood}
+        self.built_as |= {"classes": classes}
+        self.latent_dim, self.classes = latent_dim, classes
+        self.labels: Int64[Tensor, "*batch"] | None = None
         self.likelihood = LIKELIHOODS[likelihood]
         networks = ARCHITECTURES[architecture]
-        self.encoder = networks.encoder(2 * latent_dim)
-        self.decoder = networks.decoder(latent_dim, self.likelihood.channels)
+        self.encoder = networks.encoder(2 * latent_dim * max(1, classes))
+        self.decoder = networks.decoder(latent_dim + classes, self.likelihood.channels)
+
+    def given(self, labels: Int64[Tensor, "*batch"]) -> "VAE":
+        """This model, sharing its weights, with the labels fixed: one for each row of x or z, or one for all."""
+        conditioned = copy.copy(self)
+        conditioned.labels = labels
+        return conditioned
 
     def posterior(self, x: Float[Tensor, "batch pixels"]) -> Posterior:
         """q(z | x) for each image; float32 whatever the networks run in."""
-        mean, log_variance = self.encoder(x).float().chunk(2, dim=-1)
+        outputs = self.encoder(x).float()
+        if self.classes:
+            rows = torch.arange(len(x), device=x.device)
+            outputs = outputs.unflatten(1, (self.classes, -1))[rows, self._labels(x.shape[:1])]
+        mean, log_variance = outputs.chunk(2, dim=-1)
         return Posterior(mean, log_variance)
 
     def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch outputs"]:
         """Decoder outputs for each latent: what `self.likelihood` turns into a distribution over images."""
-        outputs = self.decoder(z.reshape(-1, self.latent_dim)).float()
-        return outputs.reshape(*z.shape[:-1], outputs.shape[-1])
+        batch = z.shape[:-1]
+        if self.classes:
+            z = torch.cat([z, F.one_hot(self._labels(batch), self.classes).to(z.dtype)], dim=-1)
+        outputs = self.decoder(z.reshape(-1, z.shape[-1])).float()
+        return outputs.reshape(*batch, outputs.shape[-1])
+
+    def _labels(self, batch: torch.Size) -> Int64[Tensor, "*batch"]:
+        if self.labels is None:
+            raise ValueError("a conditional VAE needs labels: use model.given(labels)")
+        return self.labels.expand(batch)
 
     def images(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch pixels"]:
         """E[x | z], the decoder's mean images."""
@@ -82,25 +106,3 @@ class VAE(nn.Module):
 def count_parameters(model: nn.Module) -> int:
     """Number of trained parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def save(model: VAE, path: Path) -> None:
-    """Write the weights as safetensors, with what is needed to build the model again."""
-    with atomic(path) as temporary:
-        save_file(model.state_dict(), temporary, model.built_as)
-
-
-def load(path: Path, device: torch.device) -> VAE:
-    """The model that `save` wrote, ready for evaluation.
-
-    Raises `RunError` when the file is missing or damaged.
-    """
-    try:
-        with safe_open(path, "pt") as saved:
-            built_as = saved.metadata()
-            weights = {name: saved.get_tensor(name) for name in saved.keys()}  # noqa: SIM118 (not a dict)
-        model = VAE(built_as["architecture"], int(built_as["latent_dim"]), built_as["likelihood"])
-        model.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
-        raise RunError(f"no model could be read from {path} ({error}). Run its notebook again.") from None
-    return model.to(device).eval()

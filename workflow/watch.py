@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-SHOWN = ("epoch ",)  # how the lines begin that a notebook prints to be seen while it runs
+SHOWN = ("epoch ", "arm ")  # how the lines begin that a notebook prints to be seen while it runs
 SILENCE = 30.0  # seconds without a line to show after which the job says that it is still alive
 GRACE = 5.0  # seconds that a job has to end when it is told to
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -1,0 +1,101 @@
+"""Synthetic images carry the labels asked for, come from the first half alone, and are drawn as they should be."""
+
+import pytest
+import torch
+
+from vaelib import data, synthesis
+from vaelib.likelihoods import LIKELIHOODS
+from vaelib.vae import VAE, Posterior
+
+LABELS = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])
+
+
+class Painter(torch.nn.Module):
+    """A decoder that paints its label into the first pixel and its latent into the next two; no weights."""
+
+    def __init__(self, label=None):
+        super().__init__()
+        self.label = label
+
+    def forward(self, inputs):
+        outputs = torch.zeros(len(inputs), 784)
+        outputs[:, 1:3] = inputs[:, :2]
+        outputs[:, 0] = inputs[:, 2:].argmax(-1) if self.label is None else self.label
+        return outputs
+
+
+def painting(classes, label=None):
+    model = VAE("mlp", 2, classes=classes)
+    model.decoder = Painter(label)
+    return model
+
+
+def test_a_conditional_vae_decodes_prior_draws_with_the_label_asked_for():
+    outputs = synthesis.from_prior(painting(10))(LABELS.repeat(500), torch.Generator().manual_seed(0))
+    assert torch.equal(outputs[:, 0], LABELS.repeat(500).float())
+    z = outputs[:, 1:3]
+    torch.testing.assert_close(z.mean(0), torch.zeros(2), rtol=0, atol=0.06)
+    torch.testing.assert_close(z.T.cov(), torch.eye(2), rtol=0, atol=0.08)
+
+
+def test_each_label_is_decoded_by_the_vae_of_its_digit():
+    models = [painting(0, label=digit) for digit in range(10)]
+    outputs = synthesis.from_each_digit(models)(LABELS, torch.Generator().manual_seed(0))
+    assert torch.equal(outputs[:, 0], LABELS.float())
+    assert len(outputs[:, 1:3].unique(dim=0)) == len(LABELS)
+
+
+def test_regions_belong_to_the_class_that_is_densest_there(mnist, monkeypatch):
+    """Ten classes at known places, with narrow posteriors: a draw for a label lies nearest to its place."""
+    images = mnist["train"].take(2000)
+    places = torch.stack(
+        [torch.tensor([1.5, 0.0]) * (y % 5 - 2) / 2 + torch.tensor([0.0, 1.5]) * (y // 5 - 0.5) for y in range(10)]
+    )
+    model = painting(0, label=0)
+    monkeypatch.setattr(model, "posterior", lambda x: Posterior(places[images.labels], torch.full((len(x), 2), -3.0)))
+    sampler = synthesis.from_regions(model, images, "B")
+    labels = LABELS.repeat(200)
+    z = sampler(labels, torch.Generator().manual_seed(0))[:, 1:3]
+    nearest = torch.cdist(z, places).argmin(1)
+    assert (nearest == labels).double().mean() > 0.9  # the borders move a little with the classes' shares
+    inner = z[labels == 2]  # a draw of the prior, cut to a region that reaches up from the middle
+    assert inner[:, 1].mean() < -0.3 and inner[:, 0].abs().max() < 1.0
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0])
+def test_around_uses_images_of_the_label_in_order_and_the_spread_of_their_posteriors(mnist, monkeypatch, spread):
+    images = mnist["train"].take(40)
+    model = painting(10)
+    monkeypatch.setattr(VAE, "posterior", lambda self, x: Posterior(x[:, 400:402] * 10, torch.zeros(len(x), 2)))
+    labels = torch.cat([images.labels, images.labels])  # every image twice
+    outputs = synthesis.around(model, images, "B", spread)(labels, torch.Generator().manual_seed(0))
+    assert torch.equal(outputs[:, 0], labels.float())
+    centres = 10 * data.grey(images.images)[:, 400:402].repeat(2, 1)
+    if spread == 0:
+        assert torch.equal(outputs[:, 1:3], centres)
+    else:
+        assert (outputs[:, 1:3] - centres).std().item() == pytest.approx(2.0, rel=0.2)
+
+
+@pytest.mark.parametrize("pixels", ["mean", "sample"])
+def test_pixels_are_means_or_draws(pixels):
+    def sampler(labels, generator):
+        return torch.full((len(labels), 784), 1.0).logit(eps=0.3)  # probability 0.7
+
+    made = synthesis.synthesise(sampler, LIKELIHOODS["bernoulli"], LABELS, torch.Generator().manual_seed(0), pixels)
+    assert torch.equal(made.labels, LABELS) and made.images.shape == (10, 1, 28, 28)
+    if pixels == "mean":
+        assert (made.images == round(255 * 0.7)).all()
+    else:
+        assert set(made.images.unique().tolist()) == {0, 255}
+        assert (made.images == 255).double().mean().item() == pytest.approx(0.7, abs=0.03)
+
+
+def test_the_same_seed_makes_the_same_images_whatever_was_made_before():
+    torch.manual_seed(0)
+    model = VAE("mlp", 2, classes=10).eval()
+    sampler = synthesis.from_prior(model)
+    one, other = (
+        synthesis.synthesise(sampler, model.likelihood, LABELS, torch.Generator().manual_seed(1)) for _ in range(2)
+    )
+    assert torch.equal(one.images, other.images)

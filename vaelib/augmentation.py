@@ -1,0 +1,58 @@
+"""What synthetic images are worth to a classifier: arms that differ in what is added to the same real images.
+
+Every arm but the first and the last trains on the N real images and N others. Under the budget "updates" all arms make
+the same number of updates; under "epochs" all pass over their images equally often, so that an arm with twice the
+images makes twice the updates. Settings of the training are the same in all arms.
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from vaelib import data
+from vaelib.classifier import Classifier, accuracies, classifier_loss, random_affine
+from vaelib.training import train
+
+# An arm makes its training set of the real images, as many synthetic and as many further real ones.
+Arm = Callable[[data.Images, data.Images, data.Images, torch.Generator], data.Images]
+
+
+def affine_copies(images: data.Images, generator: torch.Generator) -> data.Images:
+    """Each image once, turned, scaled and shifted at random."""
+    blocks = [random_affine(data.grey(block), generator) for block in images.images.split(2000)]
+    return data.Images(data.to_images(torch.cat(blocks)), images.labels)
+
+
+ARMS: dict[str, Arm] = {
+    "real": lambda real, synthetic, further, generator: real,
+    "synthetic": lambda real, synthetic, further, generator: real.join(synthetic),
+    "duplicated": lambda real, synthetic, further, generator: real.join(real),
+    "affine": lambda real, synthetic, further, generator: real.join(affine_copies(real, generator)),
+    "further": lambda real, synthetic, further, generator: real.join(further),
+    "synthetic_only": lambda real, synthetic, further, generator: synthetic,
+}
+BUDGETS = ("updates", "epochs")
+
+
+def updates_of(budget: str, updates: int, images: int, real: int) -> int:
+    """The updates of an arm with this many images: those of an arm with twice the real ones are `updates` in both."""
+    return updates if budget == "updates" else max(1, round(updates * images / (2 * real)))
+
+
+def train_and_test(
+    training: data.Images,
+    test: data.Images,
+    *,
+    updates: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int,
+    precision: torch.dtype,
+) -> dict:
+    """A fresh classifier after `updates` updates, without any choice of epoch: its numbers on `test`."""
+    torch.manual_seed(seed)
+    model = Classifier().to(training.images.device)
+    settings = {"epochs": 1, "epoch_images": updates * batch_size, "batch_size": batch_size}
+    settings |= {"learning_rate": learning_rate, "seed": seed, "precision": precision}
+    [metrics] = train(model, classifier_loss(model), training, None, **settings)
+    return accuracies(model, test) | {"train_seconds": metrics["seconds"]}

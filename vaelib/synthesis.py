@@ -1,0 +1,114 @@
+"""Labelled synthetic images from trained VAEs: four ways to place a latent for a label, and one to make it an image.
+
+A *sampler* maps labels to decoder outputs. All samplers are asked for the labels of real images, in their order, so
+that the same positions carry the same digit whatever the generator, and class shares are those of the data.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from vaelib import data
+from vaelib.likelihoods import Likelihood
+from vaelib.metrics import CLASSES, aggregate_posterior
+from vaelib.vae import VAE, Posterior, log_normal
+
+Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "count outputs"]]
+
+EXTENT, CELLS = 4.0, 160  # the plane of `from_regions`: [-4, 4]^2 in cells of 0.05
+DENSITY_IMAGES = 5_000  # images whose posteriors make up the class densities there
+
+
+def from_prior(model: VAE) -> Sampler:
+    """z ~ p(z), decoded by a conditional VAE together with the label."""
+
+    def sample(labels, generator):
+        z = torch.randn(len(labels), model.latent_dim, generator=generator, device=labels.device)
+        return model.given(labels).decode(z)
+
+    return sample
+
+
+def from_each_digit(models: Sequence[VAE]) -> Sampler:
+    """z ~ p(z), decoded by the VAE that was trained on the images of this digit alone."""
+
+    def sample(labels, generator):
+        z = torch.randn(len(labels), models[0].latent_dim, generator=generator, device=labels.device)
+        rows = [(labels == digit).nonzero()[:, 0] for digit in range(len(models))]
+        outputs = torch.cat([model.decode(z[row]) for model, row in zip(models, rows, strict=True)])
+        return outputs[torch.cat(rows).argsort()]
+
+    return sample
+
+
+def from_regions(model: VAE, images: data.Images, protocol: str) -> Sampler:
+    """z ~ p(z) restricted to the region of the label, for an unconditional VAE with two latent dimensions.
+
+    A point of the plane belongs to the class with the largest p(y) q(z | y), where q(z | y) averages the posteriors
+    of the labelled images of this class.
+    """
+    images = images.take(DENSITY_IMAGES)
+    with torch.no_grad():
+        posterior = model.posterior(data.evaluation_pixels(images.images, protocol))
+    cell = 2 * EXTENT / CELLS
+    axis = torch.arange(CELLS, device=images.labels.device) * cell - EXTENT + cell / 2
+    centres = torch.cartesian_prod(axis, axis)
+    density = torch.stack([_class_density(images.labels == y, posterior, centres) for y in range(CLASSES)])
+    region = density.argmax(0)
+    prior = log_normal(centres).exp()
+
+    def sample(labels, generator):
+        z = torch.empty(len(labels), 2, device=labels.device)
+        for digit in labels.unique():
+            rows = (labels == digit).nonzero()[:, 0]
+            chosen = torch.multinomial(prior * (region == digit), len(rows), replacement=True, generator=generator)
+            z[rows] = centres[chosen] + cell * (torch.rand(len(rows), 2, generator=generator, device=z.device) - 0.5)
+        return model.decode(z)
+
+    return sample
+
+
+def around(model: VAE, images: data.Images, protocol: str, spread: float = 1.0) -> Sampler:
+    """z ~ q(z | x, y) of real images, with `spread` times its standard deviation; each keeps its image's label.
+
+    Of each class the images are taken in order, and again from the start when more are asked for.
+    """
+
+    def sample(labels, generator):
+        chosen = torch.empty_like(labels)
+        for digit in labels.unique():
+            own, asked = (images.labels == digit).nonzero()[:, 0], (labels == digit).nonzero()[:, 0]
+            chosen[asked] = own[torch.arange(len(asked), device=own.device) % len(own)]
+        x = data.evaluation_pixels(images.images[chosen], protocol)
+        given = model.given(labels) if model.classes else model
+        mean, log_variance = given.posterior(x)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return given.decode(mean + spread * torch.exp(0.5 * log_variance) * noise)
+
+    return sample
+
+
+@torch.no_grad()
+def synthesise(
+    sampler: Sampler,
+    likelihood: Likelihood,
+    labels: Int64[Tensor, " count"],
+    generator: torch.Generator,
+    pixels: Literal["mean", "sample"] = "mean",
+) -> data.Images:
+    """One image for each label, in blocks: its mean pixels, or one draw of every pixel from p(x | z)."""
+    blocks = []
+    for block in labels.split(2000):
+        outputs = sampler(block, generator)
+        x = likelihood.mean(outputs) if pixels == "mean" else likelihood.sample(outputs, generator)
+        blocks.append(data.to_images(x))
+    return data.Images(torch.cat(blocks), labels)
+
+
+def _class_density(members: Tensor, posterior: Posterior, z: Float[Tensor, "points 2"]) -> Float[Tensor, " points"]:
+    """log p(y) q(z | y) on points, up to a constant: the aggregate posterior of the images of one class."""
+    own = Posterior(*(t[members] for t in posterior))
+    return aggregate_posterior(own, z) + torch.log(members.double().mean()).float()
