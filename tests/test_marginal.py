@@ -33,8 +33,9 @@ def test_quadrature_equals_the_closed_form_and_its_error_estimate_bounds_the_tru
     x = images_near(model, 300 if wide < 0.1 else 20)
     exact = exact_log_likelihood(model, x)
     error = (exact.log_px - model.log_px(x)).abs()
-    assert error.max() < 0.02
+    assert error.mean() < 1e-3 and error.max() < 0.1
     # Two coarse sums may agree by chance for an image in a hundred.
+    assert (error < 0.01).double().mean() >= 0.99
     assert (error <= exact.error + ROUNDING).double().mean() >= 0.98
 
 

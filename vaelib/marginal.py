@@ -22,7 +22,7 @@ BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2
 WIDE_BOX = 8.0
 CUTOFF = 15.0  # cells below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
 COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
-FIRST_HALVINGS = (0.01, 0.1)  # share of the tolerance asked of the first ones: coarse sums can agree by chance
+FIRST_HALVINGS = 0.01  # share of the tolerance asked of the first two halvings: coarse sums can agree by chance
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -67,7 +67,7 @@ class _Pairs(NamedTuple):
 def exact_log_likelihood(
     model: VAE,
     x: Float[Tensor, "images pixels"],
-    tolerance: float = 0.02,
+    tolerance: float = 0.01,
     keep_nodes: Bool[Tensor, " images"] | None = None,
 ) -> Exact:
     """log p(x) by adaptive quadrature, for a latent of two dimensions.
@@ -108,7 +108,7 @@ def exact_log_likelihood(
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
-        limit = tolerance * (FIRST_HALVINGS[level - 1] if level <= len(FIRST_HALVINGS) else 1)
+        limit = tolerance if level > 2 else tolerance * FIRST_HALVINGS
         going_on[active] = halving_error[active] > limit
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))
