@@ -32,6 +32,14 @@ ARMS: dict[str, Arm] = {
     "synthetic_only": lambda real, synthetic, further, generator: synthetic,
 }
 BUDGETS = ("updates", "epochs")
+CHOICE_FRACTION, CHOICE_IMAGES = 0.2, 10_000  # what generators are chosen by: trained on, and left over to test on
+
+
+def choice_images(dataset: str) -> tuple[data.Images, data.Images]:
+    """20 % of the second half, and 10,000 images that they leave over: what all choices are made with."""
+    half = data.load(dataset, "second_half")
+    count = round(CHOICE_FRACTION * len(half.labels))
+    return half.take(count), half.drop(count).take(CHOICE_IMAGES)
 
 
 def updates_of(budget: str, updates: int, images: int, real: int) -> int:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
-import seaborn as sns
 from IPython.display import Image
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -139,27 +137,6 @@ def manifold_grid(side: int = 20) -> np.ndarray:
     return np.stack([across.ravel(), down.ravel()], axis=1)
 
 
-# --- learning ----------------------------------------------------------------------------------------------------
-
-
-@in_house_style
-def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Figure:
-    """ELBO by epoch, training (dashed) and validation (solid), one colour a run."""
-    figure, axes = new_figure(WIDTH, 2.6)
-    for colour, (name, history) in zip(DIGIT_COLOURS, histories.items(), strict=False):
-        axes.plot(history.epoch, history.validation_elbo, color=colour, marker=".", label=name)
-        axes.plot(history.epoch, history.train_elbo, color=colour, linestyle="--", alpha=0.7)
-    best = max(history.validation_elbo.max() for history in histories.values())
-    worst = min(history.validation_elbo.iloc[min(1, len(history) - 1)] for history in histories.values())
-    axes.set_ylim(worst - 2, best + 2)
-    axes.set(xlabel="epoch", ylabel=f"ELBO, protocol {protocol} (nats)")
-    axes.legend(title="solid: validation\ndashed: training", loc="lower right")
-    last = ", ".join(f"{name} {history.validation_elbo.max():.1f}" for name, history in histories.items())
-    return describe(
-        figure, f"Curves of the ELBO against the epoch, rising and flattening. Best validation: {last} nats."
-    )
-
-
 # --- the latent plane --------------------------------------------------------------------------------------------
 
 
@@ -220,93 +197,3 @@ def value_map(means: np.ndarray, values: np.ndarray, label: str, alt: str) -> Fi
     axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     figure.colorbar(points, label=label)
     return describe(figure, alt)
-
-
-@in_house_style
-def gap_histogram(approximation: np.ndarray, amortisation: np.ndarray) -> Figure:
-    """How both gaps are spread over images, on a logarithmic axis."""
-    figure, axes = new_figure(WIDTH, 2.2)
-    bins = np.geomspace(1e-3, max(approximation.max(), amortisation.max(), 1e-2) * 1.1, 60)
-    for values, name in ((approximation, "approximation gap"), (amortisation, "amortisation gap")):
-        axes.hist(values.clip(bins[0]), bins, alpha=0.75, label=f"{name}: mean {values.mean():.2f}")
-    axes.set(xscale="log", xlabel="nats", ylabel="images")
-    axes.legend()
-    return describe(
-        figure,
-        f"Histograms of the approximation gap (mean {approximation.mean():.2f} nats) and of the amortisation gap "
-        f"(mean {amortisation.mean():.2f} nats) over images, on a logarithmic axis.",
-    )
-
-
-# --- numbers -----------------------------------------------------------------------------------------------------
-
-
-@in_house_style
-def gap_bars(frame: pd.DataFrame) -> Figure:
-    """Exact NLL, approximation and amortisation gap stacked to -ELBO, one bar a model (columns by these names)."""
-    figure, axes = new_figure(WIDTH, 0.45 + 0.34 * len(frame))
-    left = frame.exact_nll.to_numpy()
-    start = left.min() - 1.5
-    axes.barh(frame.index, left - start, left=start, color="0.85", label="exact $-\\log p(x)$")
-    for column, name in (("approximation_gap", "approximation gap"), ("amortisation_gap", "amortisation gap")):
-        axes.barh(frame.index, frame[column], left=left, label=name)
-        left = left + frame[column].to_numpy()
-    axes.set(xlabel="nats per image", xlim=(start, left.max() + 0.5))
-    axes.invert_yaxis()
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3)
-    parts = "; ".join(
-        f"{name}: {row.exact_nll:.1f} + {row.approximation_gap:.2f} + {row.amortisation_gap:.2f}"
-        for name, row in frame.iterrows()
-    )
-    return describe(
-        figure, f"Stacked bars of exact negative log-likelihood, approximation and amortisation gap. {parts}."
-    )
-
-
-@in_house_style
-def confusions(shares: np.ndarray, predicted: bool = False) -> Figure:
-    """[10, 10] row-normalised confusion matrix in per cent, the diagonal left grey.
-
-    The columns are digits of the neighbours in the latent plane or, with `predicted`, of a classifier.
-    """
-    figure, axes = new_figure(4.0, 3.4)
-    percent = 100 * shares
-    style = {"annot": True, "fmt": ".1f" if predicted else ".0f", "annot_kws": {"size": 7}, "cmap": "Reds"}
-    sns.heatmap(percent, mask=np.eye(10, dtype=bool), square=True, cbar=False, ax=axes, **style)
-    axes.set(xlabel="predicted digit" if predicted else "digit of the neighbours", ylabel="true digit")
-    off = percent - np.diag(np.diag(percent))
-    true, taken = np.unravel_index(off.argmax(), off.shape)
-    return describe(
-        figure, f"Confusion matrix of the ten digits. The largest entry off the diagonal: {off.max():.1f} % of the "
-        f"images of a {true} {'are taken for' if predicted else 'lie among images of'} a {taken}."
-    )  # fmt: skip
-
-
-@in_house_style
-def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
-    """Share of each digit among generated images, a group of bars a model, against an even tenth."""
-    figure, axes = new_figure(WIDTH, 2.0)
-    width = 0.8 / len(shares)
-    for i, (name, values) in enumerate(shares.items()):
-        axes.bar(np.arange(10) + (i - (len(shares) - 1) / 2) * width, 100 * values, width, label=name)
-    axes.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="digit", ylabel="share of samples (%)", xticks=range(10))
-    axes.legend(ncols=len(shares), loc="upper center", bbox_to_anchor=(0.5, 1.25))
-    most = {name: f"most {values.argmax()}, fewest {values.argmin()}" for name, values in shares.items()}
-    return describe(
-        figure, "Bars of the share of each digit among prior samples; a dotted line at ten per cent. "
-        + "; ".join(f"{name}: {text}" for name, text in most.items()) + "."
-    )  # fmt: skip
-
-
-@in_house_style
-def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], exact: Mapping[str, float]) -> Figure:
-    """The importance-weighted bound against K, with the exact log p(x) it rises to as a dotted line."""
-    figure, axes = new_figure(WIDTH, 2.4)
-    for colour, (name, values) in zip(DIGIT_COLOURS, bounds.items(), strict=False):
-        axes.plot(samples, values, marker="o", markersize=3, color=colour, label=name)
-        axes.axhline(exact[name], color=colour, linestyle=":")
-    axes.set(xscale="log", xlabel="importance samples K", ylabel="bound (nats)")
-    axes.legend(loc="lower right")
-    last = "; ".join(f"{n} from {v[0]:.1f} to {v[-1]:.2f}, exact {exact[n]:.2f}" for n, v in bounds.items())
-    return describe(figure, f"Curves of the bound rising with the number of importance samples: {last}.")

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vaelib.summary import Summary, with_interval
+from vaelib import paired
+from vaelib.metrics import CLASSES, mean_interval
+from vaelib.summary import Summary, as_text, with_interval
 
 
 def ranking(vaes: pd.DataFrame) -> list[str]:
@@ -106,3 +108,56 @@ def provenance(summary: Summary, best: str) -> dict[str, Any]:
             "gap": int(record["metrics"]["gap_images"]),
         },
     }
+
+
+def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
+    """The digit classifier's accuracy on the test images."""
+    accuracy = frame.test_accuracy
+    return {
+        "classifier": {
+            "accuracy": with_interval(100 * accuracy),
+            "wrong": f"{frame.test_errors.min():.0f} to {frame.test_errors.max():.0f}"
+            if len(frame) > 1
+            else f"{frame.test_errors.iloc[0]:.0f}",
+            "seeds": len(frame),
+            "parameters": f"{frame.parameters.iloc[0]:,.0f}",
+        }
+    }
+
+
+def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any]:
+    """What synthetic images change at one fraction, under both budgets, what further real ones do, and the rates."""
+    low, low_half = mean_interval(100 * paired.change(frame, fraction, "synthetic", "updates"))
+    values = {
+        "verdict": _verdict(low, low_half),
+        "recovered": as_text(*(100 * v for v in paired.recovered(frame, fraction, "updates")), digits=0),
+        "rate": as_text(*paired.exchange_rate(frame, fraction, "updates")),
+        "seeds": int(frame[np.isclose(frame.fraction, fraction)].seed.nunique()),
+    }
+    for budget in ("updates", "epochs"):
+        for arm in ("synthetic", "duplicated", "affine", "further", "synthetic_only"):
+            values[f"{budget}.{arm}"] = with_interval(100 * paired.change(frame, fraction, arm, budget))
+    only = 100 * paired.by_seed(frame, fraction, "synthetic_only", "updates")
+    return {"worth": values | {"synthetic_only": with_interval(only)}}
+
+
+def accuracy_points(frame: pd.DataFrame, arms: list[str], budget: str = "updates") -> pd.DataFrame:
+    """Accuracy in per cent by arm and number of real images: what `figures.accuracy_by_images` draws."""
+    rows = []
+    for fraction, group in frame.groupby("fraction"):
+        for arm in arms:
+            accuracy, half = mean_interval(100 * paired.by_seed(frame, fraction, arm, budget))
+            rows.append({"arm": arm, "images": group.real_images.iloc[0], "accuracy": accuracy, "half": half})
+    return pd.DataFrame(rows)
+
+
+def digit_changes(frame: pd.DataFrame, arm: str, fraction: float = 0.2) -> list[tuple[float, float]]:
+    """Change of the accuracy on each digit in points, with the half-width of its interval."""
+    changes = (paired.change(frame, fraction, arm, "updates", f"test_accuracy_{digit}") for digit in range(CLASSES))
+    return [mean_interval(100 * change) for change in changes]
+
+
+def _verdict(change: float, half: float) -> str:
+    if math.isnan(half) or abs(change) <= half:
+        return "do not measurably change"
+    return "raise" if change > 0 else "lower"

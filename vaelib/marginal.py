@@ -22,7 +22,7 @@ BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2
 WIDE_BOX = 8.0
 CUTOFF = 15.0  # cells below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
 COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
-FIRST_HALVINGS = 0.01  # share of the tolerance asked of the first two halvings: coarse sums can agree by chance
+RESOLVED = 10.0  # nodes that an image's mass must be spread over before its sums are trusted to agree not by chance
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -72,9 +72,9 @@ def exact_log_likelihood(
 ) -> Exact:
     """log p(x) by adaptive quadrature, for a latent of two dimensions.
 
-    Each image is refined until halving its step changes log p(x) by less than `tolerance` nats; as the midpoint
-    rule converges exponentially on a smooth density, the value is then better than that by far. The finest nodes
-    of the images marked in `keep_nodes` come back too: their exact posteriors.
+    Each image is refined until halving its step changes log p(x) by less than `tolerance` nats and its mass is spread
+    over `RESOLVED` nodes; as the midpoint rule converges exponentially on a smooth density, the value is then better
+    than that by far. The finest nodes of the images marked in `keep_nodes` come back too: their exact posteriors.
 
     Raises `ValueError` for another latent dimension; `importance_weights` serves those.
     """
@@ -83,18 +83,18 @@ def exact_log_likelihood(
     keep_nodes = torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes
     keep_nodes = keep_nodes.to(x.device)
     count, statistics = len(x), model.likelihood.statistics(x)
-    log_px = torch.full((count,), -math.inf, device=x.device)
-    rest = log_px.clone()  # mass of the cells that are not refined further
+    nothing = torch.full((count,), -math.inf, device=x.device)  # the logarithm of no mass
+    log_px, rest = nothing, nothing  # of all cells; of those that are not refined further
     halving_error = torch.zeros_like(log_px)
     kept: list[Nodes] = []
 
     side = torch.arange(-round(WIDE_BOX / CELL), round(WIDE_BOX / CELL), device=x.device)
     cells = torch.cartesian_prod(side, side)
     pairs = _Pairs(torch.arange(count, device=x.device).repeat(len(cells)), cells.repeat_interleave(count, dim=0))
-    mass, _ = _integrate(model, statistics, pairs, CELL, torch.full_like(log_px, math.inf))
+    mass, _, _ = _integrate(model, statistics, pairs, CELL, torch.full_like(log_px, math.inf))
     log_px = _log_sum(log_px, pairs.image, mass)
     outside = ((pairs.cell < -BOX / CELL) | (pairs.cell >= BOX / CELL)).any(-1)
-    ring = _log_sum(rest, pairs.image[outside], mass[outside])
+    ring = _log_sum(nothing, pairs.image[outside], mass[outside])
     box_error = -torch.log1p(-torch.exp(ring - log_px).clamp(max=1 - 1e-7))
 
     for level in range(1, FINEST + 1):
@@ -102,14 +102,14 @@ def exact_log_likelihood(
         rest = _log_sum(rest, pairs.image[~heavy], mass[~heavy])
         pairs = _children(_Pairs(*(t[heavy] for t in pairs)))
         keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
-        mass, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
+        mass, squares, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
         active = pairs.image.unique()
         refined = _log_sum(rest, pairs.image, mass)[active]
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
+        spread = torch.exp(2 * refined - _log_sum(nothing, pairs.image, squares)[active])  # effective number of nodes
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
-        limit = tolerance if level > 2 else tolerance * FIRST_HALVINGS
-        going_on[active] = halving_error[active] > limit
+        going_on[active] = (halving_error[active] > tolerance) | (spread < RESOLVED)
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))
         unsettled = going_on[pairs.image]
@@ -138,10 +138,13 @@ def _integrate(
     pairs: _Pairs,
     side: float,
     keep_above: Float[Tensor, " images"],
-) -> tuple[Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over each pair's cell; the nodes with log p(x, z) above the image's `keep_above`."""
+) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " pairs"], Nodes]:
+    """The log-integral of p(x, z) over each pair's cell, and the log of the sum of its nodes' squared masses.
+
+    The nodes with log p(x, z) above the image's `keep_above` come too.
+    """
     log_area = 2 * math.log(side / NODES)
-    mass = torch.empty(len(pairs.image), device=statistics.device)
+    mass, squares = torch.empty(2, len(pairs.image), device=statistics.device)
     key = pairs.cell[:, 0] * 2**20 + pairs.cell[:, 1]  # one number a cell sorts faster than two
     key, owner, counts = key.unique(return_inverse=True, return_counts=True)
     cells = torch.stack([(key + 2**19) >> 20, ((key + 2**19) & (2**20 - 1)) - 2**19], dim=1)
@@ -154,10 +157,13 @@ def _integrate(
         for i, members in enumerate(order[first : first + 32]):
             image = pairs.image[members]
             log_joint = statistics[image] @ eta[i].T + constant[i]
-            mass[members] = log_joint.logsumexp(-1) + log_area
+            top = log_joint.amax(-1, keepdim=True)
+            weight = (log_joint - top).exp()
+            mass[members] = weight.sum(-1).log() + top[:, 0] + log_area
+            squares[members] = weight.square().sum(-1).log() + 2 * (top[:, 0] + log_area)
             row, node = (log_joint > keep_above[image][:, None]).nonzero(as_tuple=True)
             kept.append(Nodes(image[row], z[i, node], log_joint[row, node], z.new_full(row.shape, log_area)))
-    return mass, _concatenate(kept, statistics)
+    return mass, squares, _concatenate(kept, statistics)
 
 
 def _concatenate(parts: list[Nodes], like: Tensor) -> Nodes:

@@ -117,6 +117,7 @@ class SynthesisParameters(Parameters):
     architecture: Architecture
     latent_dim: Positive
     pixels: Literal["mean", "sample"]
+    beta: Annotated[float, Ge(0)]
     spread: Annotated[float, Ge(0)]
     train_images: Count
     images: Count
@@ -124,6 +125,7 @@ class SynthesisParameters(Parameters):
     batch_size: Positive
     learning_rate: Rate
     updates: Positive
+    validation_seeds: Count
     seed: Count
     precision: Precision
     device: Device

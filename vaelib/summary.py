@@ -64,5 +64,9 @@ class Summary:
 
 def with_interval(values: Sequence[float], digits: int = 2) -> str:
     """Mean and half-width of the 95 % interval over seeds as text; the value alone if there is one seed."""
-    mean, half = mean_interval(values)
+    return as_text(*mean_interval(values), digits)
+
+
+def as_text(mean: float, half: float, digits: int = 2) -> str:
+    """A mean and the half-width of its interval, which is left out where there is none (NaN)."""
     return f"{mean:.{digits}f}" if np.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"

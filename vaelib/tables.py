@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from vaelib import paired
 from vaelib.networks import ARCHITECTURES
 from vaelib.summary import Summary, with_interval
 
@@ -72,3 +73,45 @@ def _own(group: pd.DataFrame, protocol: str) -> dict[str, str]:
         "training (s)": f"{group.train_seconds.mean():.0f}",
         "seeds": str(len(group)),
     }
+
+
+def generators(synthesis: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+    """Every generator's label error, classification accuracy score, worth at 20 % on validation images, and speed.
+
+    `baseline` holds the runs that trained on the real images alone, by seed, on the same validation images.
+    """
+    real = baseline.set_index("seed").test_accuracy_real_updates
+    rows = []
+    for model, run in synthesis.set_index("model").iterrows():
+        gains = [
+            100 * (run[name] - real[seed]) for seed in real.index if (name := f"validation_accuracy_seed{seed}") in run
+        ]
+        rows.append(
+            {
+                "generator": f"`{model}`",
+                "latent": f"{run.latent_dim}",
+                "label error (%)": f"{100 * run.label_error:.1f}",
+                "CAS (%)": f"{100 * run.cas:.2f}",
+                "gain on validation (points)": with_interval(gains),
+                "images/s": f"{run.images_per_second:,.0f}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def augmentation(frame: pd.DataFrame) -> pd.DataFrame:
+    """Test accuracy without and with synthetic images by fraction and budget, their difference, and the ceiling."""
+    titles = {"updates": "Equal updates in all arms", "epochs": "Equal epochs: twice the images, twice the updates"}
+    return pd.DataFrame(
+        {
+            "budget": title,
+            "half used": f"{100 * fraction:.0f} %",
+            "real images": f"{frame[frame.fraction == fraction].real_images.iloc[0]:,.0f}",
+            "real (%)": with_interval(100 * paired.by_seed(frame, fraction, "real", budget)),
+            "real + synthetic (%)": with_interval(100 * paired.by_seed(frame, fraction, "synthetic", budget)),
+            "change (points)": with_interval(100 * paired.change(frame, fraction, "synthetic", budget)),
+            "change by further real": with_interval(100 * paired.change(frame, fraction, "further", budget)),
+        }
+        for budget, title in titles.items()
+        for fraction in sorted(frame.fraction.unique())
+    )

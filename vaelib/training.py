@@ -54,15 +54,17 @@ def vae_loss(
     protocol: str = "A",
     samples: int = 1,
     kl_warmup_epochs: float = 0,
+    beta: float = 1.0,
 ) -> Loss:
     """The loss of a VAE: minus its objective, on pixels sampled afresh (protocol A) or grey (B and C).
 
-    A conditional VAE is given the labels of its images.
+    A conditional VAE is given the labels of its images. `beta` is the weight of the KL after its warm-up (Higgins et
+    al. 2017); anything but 1 is no bound on log p(x).
     """
 
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
         x = data.binarise(batch.images, generator) if protocol == "A" else data.grey(batch.images)
-        kl_weight = min(1.0, epochs_done / kl_warmup_epochs) if kl_warmup_epochs else 1.0
+        kl_weight = beta * (min(1.0, epochs_done / kl_warmup_epochs) if kl_warmup_epochs else 1.0)
         given = model.given(batch.labels) if model.classes else model
         terms = OBJECTIVES[objective](given, x, generator, samples=samples, kl_weight=kl_weight)
         return {
