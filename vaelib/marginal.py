@@ -22,7 +22,8 @@ BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2
 WIDE_BOX = 8.0
 CUTOFF = 15.0  # cells below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
 COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
-RESOLVED = 10.0  # nodes that an image's mass must be spread over before its sums are trusted to agree not by chance
+FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coarse sums can agree by chance
+RESOLVED = 10.0  # nodes that an image's mass must be spread over before its sums are trusted, for the same reason
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -109,7 +110,8 @@ def exact_log_likelihood(
         log_px[active] = refined
         spread = torch.exp(2 * refined - _log_sum(nothing, pairs.image, squares)[active])  # effective number of nodes
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
-        going_on[active] = (halving_error[active] > tolerance) | (spread < RESOLVED)
+        limit = tolerance * (FIRST_HALVING if level == 1 else 1)
+        going_on[active] = (halving_error[active] > limit) | (spread < RESOLVED)
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))
         unsettled = going_on[pairs.image]
