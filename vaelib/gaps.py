@@ -83,7 +83,7 @@ def fit_gaussian(nodes: Nodes, start: Posterior, steps: int = 25, rate: float = 
     for _ in range(steps):
         u = (nodes.z - mean[nodes.image]) * variance.rsqrt()[nodes.image]
         log_q = -0.5 * (u**2).sum(-1) - 0.5 * variance.log().sum(-1)[nodes.image] - math.log(2 * math.pi)
-        weighted = ((log_q + nodes.log_area).exp() * height)[:, None]
+        weighted = ((log_q + nodes.log_area).clamp(min=-60).exp() * height)[:, None]  # see log_sum_exp
         sums = mean.new_zeros(images, 4).index_add(0, nodes.image, weighted * torch.cat([u, u**2 - 1], dim=-1))
         gradient, curvature = sums.split(2, dim=-1)
         # Precision 1/s^2 moves towards -E_q[g'']; bounded, since g need not be concave.

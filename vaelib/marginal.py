@@ -23,7 +23,7 @@ WIDE_BOX = 8.0
 CUTOFF = 15.0  # cells below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
 COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
 FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coarse sums can agree by chance
-RESOLVED = 10.0  # nodes that an image's mass must be spread over before its sums are trusted, for the same reason
+RESOLVED = 6.0  # times the largest node's mass that an image must have before its sums are trusted, for this reason
 FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
 
 
@@ -73,8 +73,8 @@ def exact_log_likelihood(
 ) -> Exact:
     """log p(x) by adaptive quadrature, for a latent of two dimensions.
 
-    Each image is refined until halving its step changes log p(x) by less than `tolerance` nats and its mass is spread
-    over `RESOLVED` nodes; as the midpoint rule converges exponentially on a smooth density, the value is then better
+    Each image is refined until halving its step changes log p(x) by less than `tolerance` nats and no node holds a
+    large share of its mass; as the midpoint rule converges exponentially on a smooth density, the value is then better
     than that by far. The finest nodes of the images marked in `keep_nodes` come back too: their exact posteriors.
 
     Raises `ValueError` for another latent dimension; `importance_weights` serves those.
@@ -103,15 +103,15 @@ def exact_log_likelihood(
         rest = _log_sum(rest, pairs.image[~heavy], mass[~heavy])
         pairs = _children(_Pairs(*(t[heavy] for t in pairs)))
         keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
-        mass, squares, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
+        mass, peak, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
         active = pairs.image.unique()
         refined = _log_sum(rest, pairs.image, mass)[active]
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
-        spread = torch.exp(2 * refined - _log_sum(nothing, pairs.image, squares)[active])  # effective number of nodes
+        largest = nothing.scatter_reduce(0, pairs.image, peak, "amax")[active]
         going_on = torch.zeros_like(log_px, dtype=torch.bool)
         limit = tolerance * (FIRST_HALVING if level == 1 else 1)
-        going_on[active] = (halving_error[active] > limit) | (spread < RESOLVED)
+        going_on[active] = (halving_error[active] > limit) | (refined < largest + math.log(RESOLVED))
         done = ~going_on[nodes.image] | (level == FINEST)
         kept.append(Nodes(*(t[done] for t in nodes)))
         unsettled = going_on[pairs.image]
@@ -141,12 +141,13 @@ def _integrate(
     side: float,
     keep_above: Float[Tensor, " images"],
 ) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over each pair's cell, and the log of the sum of its nodes' squared masses.
+    """The log-integral of p(x, z) over each pair's cell, and its largest node's part in it.
 
     The nodes with log p(x, z) above the image's `keep_above` come too.
     """
     log_area = 2 * math.log(side / NODES)
-    mass, squares = torch.empty(2, len(pairs.image), device=statistics.device)
+    mass, peak = torch.empty(2, len(pairs.image), device=statistics.device)
+    everyone = torch.arange(len(statistics), device=statistics.device)
     key = pairs.cell[:, 0] * 2**20 + pairs.cell[:, 1]  # one number a cell sorts faster than two
     key, owner, counts = key.unique(return_inverse=True, return_counts=True)
     cells = torch.stack([(key + 2**19) >> 20, ((key + 2**19) & (2**20 - 1)) - 2**19], dim=1)
@@ -158,14 +159,15 @@ def _integrate(
         constant = log_normal(z) - log_partition
         for i, members in enumerate(order[first : first + 32]):
             image = pairs.image[members]
-            log_joint = statistics[image] @ eta[i].T + constant[i]
-            top = log_joint.amax(-1, keepdim=True)
-            weight = (log_joint - top).exp()
-            mass[members] = weight.sum(-1).log() + top[:, 0] + log_area
-            squares[members] = weight.square().sum(-1).log() + 2 * (top[:, 0] + log_area)
-            row, node = (log_joint > keep_above[image][:, None]).nonzero(as_tuple=True)
-            kept.append(Nodes(image[row], z[i, node], log_joint[row, node], z.new_full(row.shape, log_area)))
-    return mass, squares, _concatenate(kept, statistics)
+            rows = statistics if torch.equal(image, everyone) else statistics[image]  # a copy less at level 0
+            log_joint = rows @ eta[i].T + constant[i]
+            mass[members] = log_sum_exp(log_joint) + log_area
+            peak[members] = log_joint.amax(-1) + log_area
+            wanted = keep_above[image]
+            if wanted.isfinite().any():
+                row, node = (log_joint > wanted[:, None]).nonzero(as_tuple=True)
+                kept.append(Nodes(image[row], z[i, node], log_joint[row, node], z.new_full(row.shape, log_area)))
+    return mass, peak, _concatenate(kept, statistics)
 
 
 def _concatenate(parts: list[Nodes], like: Tensor) -> Nodes:
@@ -173,6 +175,15 @@ def _concatenate(parts: list[Nodes], like: Tensor) -> Nodes:
     nothing = like.new_empty(0)
     empty = Nodes(nothing.long(), nothing.reshape(0, 2), nothing, nothing)
     return Nodes(*(torch.cat(tensors) for tensors in zip(empty, *parts, strict=True)))
+
+
+def log_sum_exp(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
+    """log of the sum of exp over the last axis, for values that differ by hundreds.
+
+    What is more than 60 below the largest counts as 60 below it: exp is ten times slower where its result underflows.
+    """
+    top = values.amax(-1, keepdim=True)
+    return (values - top).clamp(min=-60).exp().sum(-1).log() + top[..., 0]
 
 
 def _log_sum(

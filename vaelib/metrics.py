@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
+from vaelib.marginal import log_sum_exp
 from vaelib.vae import Posterior, log_normal
 
 NEIGHBOURS = 5
@@ -70,7 +71,7 @@ def aggregate_posterior(posterior: Posterior, z: Float[Tensor, "points latent"])
     parts = []
     for chunk in z.split(200):
         log_q = log_normal(chunk[:, None], posterior.mean, posterior.log_variance)
-        parts.append(log_q.logsumexp(1) - math.log(len(posterior.mean)))
+        parts.append(log_sum_exp(log_q) - math.log(len(posterior.mean)))
     return torch.cat(parts)
 
 
