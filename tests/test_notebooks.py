@@ -7,16 +7,22 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import papermill
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from vaelib import parameters
+from vaelib import data, parameters
 from vaelib.runs import read_record
 
 PROJECT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = {
     "vae": parameters.VAEParameters,
     "latent_space": parameters.LatentSpaceParameters,
+    "classifier": parameters.ClassifierParameters,
+    "synthesis": parameters.SynthesisParameters,
+    "augmentation": parameters.AugmentationParameters,
 }
 NOTEBOOKS = sorted([*PROJECT.glob("notebooks/*.ipynb"), *PROJECT.glob("report/*.ipynb")])
 SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "epochs": 1, "architecture": "mlp"}
@@ -37,6 +43,25 @@ def vae_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run of vae.ipynb."""
     folder = tmp_path_factory.mktemp("runs") / "vae"
     ended = run_notebook("vae", folder, **SMALL)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judge_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run of classifier.ipynb on the second half."""
+    folder = tmp_path_factory.mktemp("runs") / "judge"
+    ended = run_notebook("classifier", folder, split="second_half", train_images=2000, epochs=1, batch_size=20)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator_run(judge_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run of synthesis.ipynb: one VAE a digit."""
+    folder = tmp_path_factory.mktemp("runs") / "synthesis"
+    small = {"generator": "per_digit", "architecture": "mlp", "train_images": 2000, "images": 1000, "epochs": 1}
+    ended = run_notebook("synthesis", folder, judge_run=judge_run, updates=20, **small)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return folder
 
@@ -112,15 +137,56 @@ def test_latent_space_runs_on_a_finished_vae(vae_run: Path, tmp_path: Path):
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
-def test_executed_images_have_alternative_text(vae_run: Path):
-    assert images_without_alternative_text(vae_run.with_suffix(".ipynb")) == []
+def test_classifier_leaves_a_whole_record(judge_run: Path):
+    metrics = read_record(judge_run)["metrics"]
+    assert metrics["test_accuracy"] == pytest.approx(1 - metrics["test_errors"] / 10_000)
+    shares = load_file(judge_run / "arrays.safetensors")["confusions"]
+    for digit in range(10):
+        assert shares[digit, digit] == pytest.approx(metrics[f"test_accuracy_{digit}"])
+
+
+def test_synthesis_makes_as_many_images_as_asked_for_with_the_labels_of_the_first_half(generator_run: Path):
+    made = load_file(generator_run / "images.safetensors")
+    assert made["images"].shape == (1000, 1, 28, 28) and made["images"].dtype == torch.uint8
+    assert torch.equal(made["labels"], data.load("MNIST", "first_half").labels[:1000])
+    metrics = read_record(generator_run)["metrics"]
+    errors = [metrics[f"label_error_{digit}"] for digit in range(10)]
+    weights = made["labels"].bincount() / 1000
+    assert metrics["label_error"] == pytest.approx(sum(e * w for e, w in zip(errors, weights.tolist(), strict=True)))
+    assert not list(generator_run.glob("*checkpoint*"))
+
+
+def test_augmentation_trains_every_arm_under_both_budgets(generator_run: Path, tmp_path: Path):
+    ended = run_notebook("augmentation", tmp_path / "run", generator_run=generator_run, fraction=0.02, updates=20)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "run/accuracies.csv").set_index(["arm", "budget"])
+    assert len(table) == 12 and set(table.images) == {600, 1200}
+    assert (table.xs("updates", level="budget").updates == 20).all()
+    assert (table.xs("epochs", level="budget").updates * 60 == table.xs("epochs", level="budget").images).all()
+    metrics = read_record(tmp_path / "run")["metrics"]
+    for (arm, budget), row in table.iterrows():
+        assert metrics[f"test_accuracy_{arm}_{budget}"] == pytest.approx(row.test_accuracy)
+
+
+def test_augmentation_stops_when_the_generator_made_too_few_images(generator_run: Path, tmp_path: Path):
+    ended = run_notebook("augmentation", tmp_path / "run", generator_run=generator_run, fraction=0.5)
+    assert ended.returncode != 0 and not (tmp_path / "run").exists()
+    assert "made 1000 images, 15000 are needed" in ended.stderr
+
+
+@pytest.mark.parametrize("run", ["vae_run", "judge_run", "generator_run"])
+def test_executed_images_have_alternative_text(run: str, request: pytest.FixtureRequest):
+    assert images_without_alternative_text(request.getfixturevalue(run).with_suffix(".ipynb")) == []
 
 
 @pytest.mark.parametrize(
     ("experiment", "values", "said"),
     [
         ("vae", {"epohcs": 3, "batch_size": -1}, ["did you mean 'epochs'?", "batch_size = -1: it must be"]),
+        ("vae", {"objective": "marginal"}, ["it needs encoder_epochs"]),
         ("latent_space", {"vae_run": "results/no-such-run"}, ["there is no run at", "Run its notebook first"]),
+        ("synthesis", {"generator": "regions", "latent_dim": 3}, ["needs latent_dim = 2, not 3"]),
+        ("augmentation", {"fraction": 1.5}, ["fraction = 1.5: it must be less than or equal to 1"]),
     ],
 )
 def test_a_wrong_parameter_stops_a_notebook_at_once_with_one_message(experiment, values, said, tmp_path: Path):

@@ -8,7 +8,16 @@ from linear_gaussian import LinearGaussian
 from torch import distributions
 
 from vaelib.data import PIXELS
-from vaelib.objectives import OBJECTIVES, elbo, iwae, kl_divergence, log_weights
+from vaelib.objectives import (
+    OBJECTIVES,
+    elbo,
+    iwae,
+    kl_divergence,
+    log_sum_exp,
+    log_weights,
+    marginal,
+    stratified_normal,
+)
 from vaelib.vae import VAE, Posterior, log_normal
 
 
@@ -133,3 +142,78 @@ def test_gradients_reach_encoder_and_decoder_and_are_finite(objective, likelihoo
     OBJECTIVES[objective](model, x, seeded(), samples=3).objective.sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.isfinite().all() and parameter.grad.abs().sum() > 0, name
+
+
+def test_log_sum_exp_is_that_of_torch_also_for_values_that_differ_by_hundreds():
+    values = 300 * torch.randn(7, 40, generator=seeded(), dtype=torch.float64)
+    torch.testing.assert_close(log_sum_exp(values), values.logsumexp(-1))
+    values.requires_grad_()
+    ours, theirs = (torch.autograd.grad(f(values).sum(), values)[0] for f in (log_sum_exp, lambda v: v.logsumexp(-1)))
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("side", "dimensions"), [(64, 1), (20, 2), (5, 3)])
+def test_stratified_draws_are_normal_and_one_to_a_cell(side, dimensions):
+    z = stratified_normal(side, dimensions, seeded(), torch.device("cpu"))
+    assert z.shape == (side**dimensions, dimensions)
+    cells = (distributions.Normal(0.0, 1.0).cdf(z) * side).long()
+    assert len(cells.unique(dim=0)) == side**dimensions
+    torch.testing.assert_close(z.mean(0), torch.zeros(dimensions), rtol=0, atol=0.05)
+    torch.testing.assert_close(z.std(0), torch.ones(dimensions), rtol=0, atol=0.15)
+    assert not torch.equal(z, stratified_normal(side, dimensions, seeded(1), torch.device("cpu")))
+
+
+def test_the_marginal_objective_is_the_closed_form_of_log_px_and_its_parts_those_of_the_exact_posterior():
+    linear = LinearGaussian([[1.0, 0.3], [0.0, 0.8], [0.4, 0.0]])
+    x = torch.randn(20, 3, generator=seeded(3))
+    terms = marginal(linear, x, seeded(), samples=100)
+    torch.testing.assert_close(terms.objective.double(), linear.log_px(x), rtol=0, atol=5e-3)
+    exact = linear.exact_posterior(x)
+    prior = distributions.MultivariateNormal(torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64))
+    torch.testing.assert_close(terms.kl.double(), distributions.kl_divergence(exact, prior), rtol=0, atol=0.02)
+    torch.testing.assert_close(terms.elbo, terms.objective, rtol=0, atol=1e-4)  # the ELBO of the exact posterior
+
+
+def test_the_gradient_of_the_marginal_objective_is_that_of_log_px():
+    weight = torch.tensor([[1.0, 0.3], [0.0, 0.8], [0.4, 0.0]], requires_grad=True)
+    linear = LinearGaussian(torch.zeros(3, 2))
+    x = torch.randn(5, 3, generator=seeded(3))
+    linear.weight = weight
+    ours = torch.autograd.grad(marginal(linear, x, seeded(), samples=120).objective.sum(), weight)[0]
+    exact = torch.autograd.grad(linear.log_px(x).sum(), weight)[0]
+    torch.testing.assert_close(ours, exact.float(), rtol=0.01, atol=0.01)
+
+
+def test_a_conditional_vae_gives_every_image_the_terms_of_its_own_label(x):
+    torch.manual_seed(0)
+    model = VAE("mlp", classes=10).eval()
+    labels = torch.tensor([3, 1, 4, 1, 5, 9])
+    noise = torch.randn(1, 6, 2, generator=seeded())
+
+    class Drawn(Posterior):
+        def sample(self, samples, generator):
+            return self.mean + torch.exp(0.5 * self.log_variance) * self.noise
+
+    def terms(rows):
+        given = model.given(labels[rows])
+        drawn = Drawn(*given.posterior(x[rows]))
+        Drawn.noise = noise[:, rows]
+        given.posterior = lambda _: drawn
+        return elbo(given, x[rows], seeded())
+
+    together = terms(slice(None))
+    alone = [terms(slice(i, i + 1)) for i in range(6)]
+    for part, values in enumerate(together):
+        torch.testing.assert_close(values, torch.cat([each[part] for each in alone]), rtol=1e-4, atol=1e-3)
+
+
+def test_the_label_matters_to_both_networks_of_a_conditional_vae_and_cannot_be_left_out(x):
+    torch.manual_seed(0)
+    model = VAE("mlp", classes=10).eval()
+    three, four = (model.given(torch.tensor(label)) for label in (3, 4))
+    assert not torch.allclose(three.posterior(x).mean, four.posterior(x).mean)
+    z = torch.randn(6, 2, generator=seeded())
+    assert not torch.allclose(three.decode(z), four.decode(z))
+    torch.testing.assert_close(three.decode(z), model.given(torch.full((6,), 3)).decode(z))
+    with pytest.raises(ValueError, match=r"use model\.given\(labels\)"):
+        model.posterior(x)

@@ -125,6 +125,29 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
+def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> dict[str, Any]:
+    """The judge, the best and the worst of the generators, and what further real images gain on validation images."""
+    validation = augmentation[augmentation.evaluate_on == "validation"]
+    gain = 100 * (validation.test_accuracy_further_updates - validation.test_accuracy_real_updates)
+    by_name = frame.set_index("model")
+    return {
+        "judge": {"accuracy": 100 * frame.judge_accuracy.iloc[0], "error": 100 * (1 - frame.judge_accuracy.iloc[0])},
+        "generators": {
+            "ceiling": with_interval(gain),
+            "images": f"{frame['images'].iloc[0] or 30_000:,}",
+            "chosen": chosen,
+            "cleanest": by_name.label_error.idxmin(),
+            "cleanest_error": 100 * by_name.label_error.min(),
+            "dirtiest": by_name.label_error.idxmax(),
+            "dirtiest_error": 100 * by_name.label_error.max(),
+            "best_cas_name": by_name.cas.idxmax(),
+            "best_cas": 100 * by_name.cas.max(),
+            "worst_cas_name": by_name.cas.idxmin(),
+            "worst_cas": 100 * by_name.cas.min(),
+        },
+    }
+
+
 def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any]:
     """What synthetic images change at one fraction, under both budgets, what further real ones do, and the rates."""
     low, low_half = mean_interval(100 * paired.change(frame, fraction, "synthetic", "updates"))

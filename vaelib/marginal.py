@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from vaelib.objectives import log_weights
+from vaelib.objectives import log_sum_exp, log_weights
 from vaelib.vae import VAE, log_normal
 
 CELL = 1.0  # side of a cell at level 0
@@ -175,15 +175,6 @@ def _concatenate(parts: list[Nodes], like: Tensor) -> Nodes:
     nothing = like.new_empty(0)
     empty = Nodes(nothing.long(), nothing.reshape(0, 2), nothing, nothing)
     return Nodes(*(torch.cat(tensors) for tensors in zip(empty, *parts, strict=True)))
-
-
-def log_sum_exp(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-    """log of the sum of exp over the last axis, for values that differ by hundreds.
-
-    What is more than 60 below the largest counts as 60 below it: exp is ten times slower where its result underflows.
-    """
-    top = values.amax(-1, keepdim=True)
-    return (values - top).clamp(min=-60).exp().sum(-1).log() + top[..., 0]
 
 
 def _log_sum(

@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from vaelib.marginal import log_sum_exp
+from vaelib.objectives import log_sum_exp
 from vaelib.vae import Posterior, log_normal
 
 NEIGHBOURS = 5

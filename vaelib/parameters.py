@@ -42,6 +42,7 @@ def _none_twice(names: list[str]) -> list[str]:
     return names
 
 
+MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
 Rate = Annotated[float, Gt(0)]
@@ -66,6 +67,7 @@ class VAEParameters(Parameters):
     importance_samples: Positive
     kl_warmup_epochs: Annotated[float, Ge(0)]
     epochs: Positive
+    encoder_epochs: Count
     batch_size: Positive
     learning_rate: Rate
     seed: Count
@@ -80,6 +82,17 @@ class VAEParameters(Parameters):
                 f"protocol = {self.protocol!r} does not fit likelihood = {self.likelihood!r}: a Bernoulli likelihood "
                 "takes protocol A (binary pixels) or B (grey pixels), the densities of grey pixels take C"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _marginal_is_affordable(self) -> "VAEParameters":
+        if self.objective == "marginal" and self.importance_samples**self.latent_dim > MOST_DRAWS:
+            raise ValueError(
+                f"objective = 'marginal' decodes importance_samples^latent_dim latents at every step, here "
+                f"{self.importance_samples}^{self.latent_dim}, and more than {MOST_DRAWS:,} are too many"
+            )
+        if self.objective == "marginal" and self.encoder_epochs == 0:
+            raise ValueError("objective = 'marginal' leaves the encoder untrained: it needs encoder_epochs")
         return self
 
 

@@ -157,7 +157,8 @@ class Run:
             },
         }
         self.write_text(RECORD, json.dumps(record, indent=2))
-        (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        for checkpoint in self.folder.glob("checkpoint*.safetensors"):
+            checkpoint.unlink()
         return record
 
 

@@ -159,9 +159,9 @@ def progress(epochs: Iterable[dict[str, float]], total: int) -> Iterator[dict[st
     """Print a line an epoch on the way: what was learnt, how long it took, what is left."""
     for metrics in epochs:
         left = (total - metrics["epoch"]) * metrics["seconds"]
-        losses = f"loss {metrics['train_loss']:.2f}"
+        losses = f"loss {metrics['train_loss']:.4g}"
         if "validation_loss" in metrics:
-            losses += f", validation {metrics['validation_loss']:.2f}"
+            losses += f", validation {metrics['validation_loss']:.4g}"
         print(f"epoch {metrics['epoch']}/{total}  {losses}  {metrics['seconds']:.1f} s, {left:.0f} s left", flush=True)
         yield metrics
 
