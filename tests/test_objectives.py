@@ -136,11 +136,14 @@ def test_with_the_exact_posterior_as_encoder_every_draw_has_the_same_weight():
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
-def test_gradients_reach_encoder_and_decoder_and_are_finite(objective, likelihood, x):
+def test_gradients_reach_the_networks_and_are_finite(objective, likelihood, x):
     torch.manual_seed(0)
     model = VAE("mlp", 3, likelihood)
     OBJECTIVES[objective](model, x, seeded(), samples=3).objective.sum().backward()
     for name, parameter in model.named_parameters():
+        if objective == "marginal" and name.startswith("encoder"):
+            assert parameter.grad is None
+            continue
         assert parameter.grad.isfinite().all() and parameter.grad.abs().sum() > 0, name
 
 

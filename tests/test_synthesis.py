@@ -1,9 +1,12 @@
 """Synthetic images carry the labels asked for, come from the first half alone, and are drawn as they should be."""
 
+import math
+
 import pytest
 import torch
 
 from vaelib import data, synthesis
+from vaelib.classifier import Classifier
 from vaelib.likelihoods import LIKELIHOODS
 from vaelib.vae import VAE, Posterior
 
@@ -63,18 +66,46 @@ def test_regions_belong_to_the_class_that_is_densest_there(mnist, monkeypatch):
 
 
 @pytest.mark.parametrize("spread", [0.0, 2.0])
-def test_around_uses_images_of_the_label_in_order_and_the_spread_of_their_posteriors(mnist, monkeypatch, spread):
+def test_around_uses_images_of_the_label_and_the_spread_of_their_posteriors(mnist, monkeypatch, spread):
     images = mnist["train"].take(40)
     model = painting(10)
-    monkeypatch.setattr(VAE, "posterior", lambda self, x: Posterior(x[:, 400:402] * 10, torch.zeros(len(x), 2)))
-    labels = torch.cat([images.labels, images.labels])  # every image twice
+    directions = 100 * torch.randn(784, 2, generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr(VAE, "posterior", lambda self, x: Posterior(x @ directions, torch.zeros(len(x), 2)))
+    labels = torch.cat([images.labels] * 20)
     outputs = synthesis.around(model, images, "B", spread)(labels, torch.Generator().manual_seed(0))
     assert torch.equal(outputs[:, 0], labels.float())
-    centres = 10 * data.grey(images.images)[:, 400:402].repeat(2, 1)
-    if spread == 0:
-        assert torch.equal(outputs[:, 1:3], centres)
-    else:
-        assert (outputs[:, 1:3] - centres).std().item() == pytest.approx(2.0, rel=0.2)
+    centres = data.grey(images.images) @ directions
+    distance = (outputs[:, None, 1:3] - centres).norm(dim=-1)
+    own = torch.where(labels[:, None] == images.labels, distance, math.inf).min(1)
+    assert own.values.max() < 0.01 if spread == 0 else own.values.max() > 1
+    for digit in range(10):  # every image of the digit is used
+        assert set(own.indices[labels == digit].tolist()) == set((images.labels == digit).nonzero()[:, 0].tolist())
+    if spread:
+        assert (outputs[:, 1:3] - centres[own.indices]).std().item() == pytest.approx(spread, rel=0.1)
+
+
+def test_of_several_images_the_hardest_that_the_teacher_gets_right_is_kept():
+    """A teacher that reads its logits off the first pixels: sure and right, unsure and right, wrong."""
+
+    def image(*pixels):
+        flat = torch.zeros(784)
+        flat[: len(pixels)] = torch.tensor(pixels)
+        return flat
+
+    sure, unsure, wrong = image(0.9, 0.1), image(0.6, 0.4), image(0.2, 0.8)
+
+    def images(*rows):
+        return data.Images(data.to_images(torch.stack(rows)), torch.zeros(3, dtype=torch.long))
+
+    class Teacher(Classifier):
+        def forward(self, x):
+            return 5 * x[:, :10]
+
+    candidates = [images(sure, wrong, unsure), images(unsure, sure, wrong), images(wrong, wrong, sure)]
+    kept = synthesis.hardest(candidates, Teacher())
+    assert torch.equal(kept.images, images(unsure, sure, unsure).images)
+    none_right = synthesis.hardest([images(wrong, wrong, wrong), images(wrong, wrong, wrong)], Teacher())
+    assert torch.equal(none_right.images, images(wrong, wrong, wrong).images)
 
 
 @pytest.mark.parametrize("pixels", ["mean", "sample"])

@@ -1,7 +1,7 @@
 """What a latent plane and its samples are worth, and statistics over seeds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -89,9 +89,9 @@ def hole_share(
     return in_hole.double().mean().item(), z[in_hole]
 
 
-def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+def mean_interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float]:
     """Mean over seeds and the half-width of its Student t interval (NaN for a single value)."""
-    values = np.asarray(values, dtype=float)
+    values = np.asarray(list(values), dtype=float)
     if len(values) < 2:
         return float(values.mean()), math.nan
     quantile = stats.t.ppf(0.5 + confidence / 2, len(values) - 1)

@@ -1,7 +1,7 @@
 """All runs of a scale as the report reads them: records, arrays, figures, and lines that say where a number is from."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Summary:
         return "; ".join([", ".join(runs), ", ".join(shared)]).rstrip("; ")
 
 
-def with_interval(values: Sequence[float], digits: int = 2) -> str:
+def with_interval(values: Iterable[float], digits: int = 2) -> str:
     """Mean and half-width of the 95 % interval over seeds as text; the value alone if there is one seed."""
     return as_text(*mean_interval(values), digits)
 

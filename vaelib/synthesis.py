@@ -1,17 +1,19 @@
-"""Labelled synthetic images from trained VAEs: four ways to place a latent for a label, and one to make it an image.
+"""Labelled synthetic images from trained VAEs: four ways to place a latent for a label, and a choice among images.
 
 A *sampler* maps labels to decoder outputs. All samplers are asked for the labels of real images, in their order, so
 that the same positions carry the same digit whatever the generator, and class shares are those of the data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
+from vaelib.classifier import Classifier
 from vaelib.likelihoods import Likelihood
 from vaelib.metrics import CLASSES, aggregate_posterior
 from vaelib.vae import VAE, Posterior, log_normal
@@ -74,14 +76,14 @@ def from_regions(model: VAE, images: data.Images, protocol: str) -> Sampler:
 def around(model: VAE, images: data.Images, protocol: str, spread: float = 1.0) -> Sampler:
     """z ~ q(z | x, y) of real images, with `spread` times its standard deviation; each keeps its image's label.
 
-    Of each class the images are taken in order, and again from the start when more are asked for.
+    Of each class the images are drawn at random.
     """
 
     def sample(labels, generator):
         chosen = torch.empty_like(labels)
         for digit in labels.unique():
             own, asked = (images.labels == digit).nonzero()[:, 0], (labels == digit).nonzero()[:, 0]
-            chosen[asked] = own[torch.arange(len(asked), device=own.device) % len(own)]
+            chosen[asked] = own[torch.randint(len(own), (len(asked),), generator=generator, device=own.device)]
         x = data.evaluation_pixels(images.images[chosen], protocol)
         given = model.given(labels) if model.classes else model
         mean, log_variance = given.posterior(x)
@@ -106,6 +108,26 @@ def synthesise(
         x = likelihood.mean(outputs) if pixels == "mean" else likelihood.sample(outputs, generator)
         blocks.append(data.to_images(x))
     return data.Images(torch.cat(blocks), labels)
+
+
+@torch.no_grad()
+def hardest(candidates: Iterable[data.Images], teacher: Classifier) -> data.Images:
+    """Of several images for each label the one with the highest cross-entropy that the teacher still gets right.
+
+    Images that a classifier is sure of teach it little, and those that do not show their label mislead it. Where the
+    teacher gets none of the candidates right, the first is kept.
+    """
+    kept: data.Images | None = None
+    for images in candidates:
+        logits = torch.cat([teacher(data.grey(block)) for block in images.images.split(2000)])
+        loss = F.cross_entropy(logits, images.labels, reduction="none")
+        score = torch.where(logits.argmax(-1) == images.labels, loss, -1.0)
+        if kept is None:
+            kept, best = images, score
+        better = score > best
+        kept = data.Images(torch.where(better[:, None, None, None], images.images, kept.images), images.labels)
+        best = torch.where(better, score, best)
+    return kept
 
 
 def _class_density(members: Tensor, posterior: Posterior, z: Float[Tensor, "points 2"]) -> Float[Tensor, " points"]:

@@ -167,8 +167,9 @@ def progress(epochs: Iterable[dict[str, float]], total: int) -> Iterator[dict[st
 
 
 def _schedule(step: int, steps: int) -> float:
-    """A short linear warm-up, then half a cosine down to 0."""
-    return min(1.0, (step + 1) / WARMUP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))
+    """A linear warm-up (of at most a tenth of the steps), under half a cosine down to 0."""
+    warmup = max(1, min(WARMUP_STEPS, steps // 10))
+    return min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
 class _State:
