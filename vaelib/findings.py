@@ -165,10 +165,10 @@ def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any
 
 
 def accuracy_points(frame: pd.DataFrame, arms: list[str], budget: str = "updates") -> pd.DataFrame:
-    """Accuracy in per cent by arm and number of real images: what `figures.accuracy_by_images` draws."""
+    """Accuracy in per cent by arm and number of real images, of the arms that were trained there."""
     rows = []
     for fraction, group in frame.groupby("fraction"):
-        for arm in arms:
+        for arm in [arm for arm in arms if group[f"test_accuracy_{arm}_{budget}"].notna().all()]:
             accuracy, half = mean_interval(100 * paired.by_seed(frame, fraction, arm, budget))
             rows.append({"arm": arm, "images": group.real_images.iloc[0], "accuracy": accuracy, "half": half})
     return pd.DataFrame(rows)

@@ -125,7 +125,6 @@ class SynthesisParameters(Parameters):
 
     run_dir: str
     judge_run: str
-    teacher_run: str
     dataset: Dataset
     generator: Literal["conditional", "per_digit", "regions", "around"]
     architecture: Architecture
@@ -133,7 +132,6 @@ class SynthesisParameters(Parameters):
     pixels: Literal["mean", "sample"]
     beta: Annotated[float, Ge(0)]
     spread: Annotated[float, Ge(0)]
-    candidates: Positive
     train_images: Count
     images: Count
     epochs: Positive

@@ -1,27 +1,25 @@
-"""Labelled synthetic images from trained VAEs: four ways to place a latent for a label, and a choice among images.
+"""Labelled synthetic images from trained VAEs: four ways to place a latent for a label, and one to make it an image.
 
 A *sampler* maps labels to decoder outputs. All samplers are asked for the labels of real images, in their order, so
 that the same positions carry the same digit whatever the generator, and class shares are those of the data.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
-from vaelib.classifier import Classifier
 from vaelib.likelihoods import Likelihood
 from vaelib.metrics import CLASSES, aggregate_posterior
 from vaelib.vae import VAE, Posterior, log_normal
 
 Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "count outputs"]]
 
-EXTENT, CELLS = 4.0, 160  # the plane of `from_regions`: [-4, 4]^2 in cells of 0.05
-DENSITY_IMAGES = 5_000  # images whose posteriors make up the class densities there
+EXTENT, CELLS = 4.0, 100  # the plane of `from_regions`: [-4, 4]^2 in cells of 0.08
+DENSITY_IMAGES = 3_000  # images whose posteriors make up the class densities there
 
 
 def from_prior(model: VAE) -> Sampler:
@@ -59,14 +57,17 @@ def from_regions(model: VAE, images: data.Images, protocol: str) -> Sampler:
     axis = torch.arange(CELLS, device=images.labels.device) * cell - EXTENT + cell / 2
     centres = torch.cartesian_prod(axis, axis)
     density = torch.stack([_class_density(images.labels == y, posterior, centres) for y in range(CLASSES)])
+    prior, share = log_normal(centres).exp(), density.softmax(0)  # p(z), p(y | z)
     region = density.argmax(0)
-    prior = log_normal(centres).exp()
 
     def sample(labels, generator):
         z = torch.empty(len(labels), 2, device=labels.device)
         for digit in labels.unique():
             rows = (labels == digit).nonzero()[:, 0]
-            chosen = torch.multinomial(prior * (region == digit), len(rows), replacement=True, generator=generator)
+            weight = prior * (region == digit)
+            if weight.sum() == 0:  # a class that is nowhere the densest
+                weight = prior * share[digit]
+            chosen = torch.multinomial(weight, len(rows), replacement=True, generator=generator)
             z[rows] = centres[chosen] + cell * (torch.rand(len(rows), 2, generator=generator, device=z.device) - 0.5)
         return model.decode(z)
 
@@ -108,26 +109,6 @@ def synthesise(
         x = likelihood.mean(outputs) if pixels == "mean" else likelihood.sample(outputs, generator)
         blocks.append(data.to_images(x))
     return data.Images(torch.cat(blocks), labels)
-
-
-@torch.no_grad()
-def hardest(candidates: Iterable[data.Images], teacher: Classifier) -> data.Images:
-    """Of several images for each label the one with the highest cross-entropy that the teacher still gets right.
-
-    Images that a classifier is sure of teach it little, and those that do not show their label mislead it. Where the
-    teacher gets none of the candidates right, the first is kept.
-    """
-    kept: data.Images | None = None
-    for images in candidates:
-        logits = torch.cat([teacher(data.grey(block)) for block in images.images.split(2000)])
-        loss = F.cross_entropy(logits, images.labels, reduction="none")
-        score = torch.where(logits.argmax(-1) == images.labels, loss, -1.0)
-        if kept is None:
-            kept, best = images, score
-        better = score > best
-        kept = data.Images(torch.where(better[:, None, None, None], images.images, kept.images), images.labels)
-        best = torch.where(better, score, best)
-    return kept
 
 
 def _class_density(members: Tensor, posterior: Posterior, z: Float[Tensor, "points 2"]) -> Float[Tensor, " points"]:
