@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "classifier": parameters.ClassifierParameters,
     "synthesis": parameters.SynthesisParameters,
     "augmentation": parameters.AugmentationParameters,
+    "exact_training": parameters.ExactTrainingParameters,
 }
 NOTEBOOKS = sorted([*PROJECT.glob("notebooks/*.ipynb"), *PROJECT.glob("report/*.ipynb")])
 SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "epochs": 1, "architecture": "mlp"}
@@ -33,7 +34,7 @@ def run_notebook(experiment: str, folder: Path, **values: object) -> subprocess.
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", f"notebooks/{experiment}.ipynb"]
     command += [str(folder.parent / f"{folder.name}.ipynb")]
     for name, value in {"run_dir": folder, "device": "cpu", **values}.items():
-        command += ["-p", name, str(value)]
+        command += ["-y", f"{name}: {json.dumps(value)}"] if isinstance(value, list) else ["-p", name, str(value)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
 
@@ -134,6 +135,14 @@ def test_latent_space_runs_on_a_finished_vae(vae_run: Path, tmp_path: Path):
     metrics = read_record(tmp_path / "run")["metrics"]
     assert metrics["hole_share"] == read_record(vae_run)["metrics"]["hole_share"]
     assert 0 <= metrics["amortisation_share"] <= 1
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
+
+
+def test_exact_training_compares_runs_and_measures_brute_force(vae_run: Path, tmp_path: Path):
+    ended = run_notebook("exact_training", tmp_path / "run", vae_runs=[str(vae_run)], images=20, points=256)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    metrics = read_record(tmp_path / "run")["metrics"]
+    assert metrics["grid_error_2"] < metrics["grid_error_10"] and metrics["draws_error_2"] < metrics["draws_error_20"]
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 

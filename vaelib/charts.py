@@ -160,3 +160,16 @@ def digit_changes(changes: Mapping[str, Sequence[tuple[float, float]]]) -> Figur
     return describe(
         figure, "Bars of the change of accuracy by digit. " + "; ".join(f"{n}: {t}" for n, t in told.items()) + "."
     )
+
+
+@in_house_style
+def error_by_dimension(errors: pd.DataFrame, points: int) -> Figure:
+    """Mean absolute error of estimates of log p(x): rows latent dimensions, columns the methods."""
+    figure, axes = new_figure(WIDTH, 2.4)
+    for name in errors:
+        axes.plot(range(len(errors)), errors[name], marker="o", markersize=4, label=name)
+    axes.set_xticks(range(len(errors)), errors.index)
+    axes.set(yscale="log", xlabel="latent dimensions", ylabel="error of log p(x) (nats)")
+    axes.legend(title=f"{points:,} decoder evaluations")
+    told = [f"{name}: " + ", ".join(f"{d} dimensions {v:.2g}" for d, v in errors[name].items()) for name in errors]
+    return describe(figure, f"Lines of the error rising with the number of latent dimensions. {'; '.join(told)}.")

@@ -171,3 +171,14 @@ class AugmentationParameters(Parameters):
         if self.evaluate_on == "validation" and self.fraction == 1:
             raise ValueError("evaluate_on = 'validation' needs a fraction below 1: the validation images are the rest")
         return self
+
+
+class ExactTrainingParameters(Parameters):
+    """Parameters of `notebooks/exact_training.ipynb`."""
+
+    run_dir: str
+    vae_runs: Annotated[list[str], AfterValidator(_none_twice)]
+    points: Positive
+    images: Positive
+    seed: Count
+    device: Device
