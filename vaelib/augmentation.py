@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from vaelib import data
-from vaelib.classifier import Classifier, accuracies, classifier_loss, random_affine
+from vaelib.classifier import Classifier, classifier_loss, random_affine
 from vaelib.training import train
 
 # An arm makes its training set of the real images, as many synthetic and as many further real ones.
@@ -47,20 +47,13 @@ def updates_of(budget: str, updates: int, images: int, real: int) -> int:
     return updates if budget == "updates" else max(1, round(updates * images / (2 * real)))
 
 
-def train_and_test(
-    training: data.Images,
-    test: data.Images,
-    *,
-    updates: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-    precision: torch.dtype,
-) -> dict:
-    """A fresh classifier after `updates` updates, without any choice of epoch: its numbers on `test`."""
+def train_classifier(
+    images: data.Images, *, updates: int, batch_size: int, learning_rate: float, seed: int, precision: torch.dtype
+) -> Classifier:
+    """A fresh classifier after `updates` updates on these images, without any choice of epoch."""
     torch.manual_seed(seed)
-    model = Classifier().to(training.images.device)
+    model = Classifier().to(images.images.device)
     settings = {"epochs": 1, "epoch_images": updates * batch_size, "batch_size": batch_size}
     settings |= {"learning_rate": learning_rate, "seed": seed, "precision": precision}
-    [metrics] = train(model, classifier_loss(model), training, None, **settings)
-    return accuracies(model, test) | {"train_seconds": metrics["seconds"]}
+    list(train(model, classifier_loss(model), images, None, **settings))
+    return model
