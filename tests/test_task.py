@@ -1,0 +1,65 @@
+"""The classifier in the loss: what is added, whom it reaches, and that it does not move."""
+
+import math
+
+import pytest
+import torch
+
+from vaelib import data
+from vaelib.classifier import Classifier
+from vaelib.task import task_loss
+from vaelib.training import train, vae_loss
+from vaelib.vae import VAE
+
+
+@pytest.fixture
+def model() -> VAE:
+    torch.manual_seed(0)
+    return VAE("mlp", 2, classes=10)
+
+
+@pytest.fixture
+def critic() -> Classifier:
+    torch.manual_seed(1)
+    return Classifier()
+
+
+def seeded():
+    return torch.Generator().manual_seed(0)
+
+
+def test_without_weight_the_loss_is_minus_the_elbo(model, critic, mnist):
+    batch = mnist["train"].take(6)
+    terms, plain = task_loss(model, critic, 0.0)(batch, seeded(), math.inf), vae_loss(model, protocol="B")
+    torch.testing.assert_close(terms["loss"], plain(batch, seeded(), math.inf)["loss"])
+
+
+def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sample(model, critic, mnist):
+    batch = mnist["train"].take(6)
+    terms = task_loss(model, critic, 2.5)(batch, seeded(), math.inf)
+    torch.testing.assert_close(terms["loss"] + terms["elbo"], 2.5 * terms["task"], rtol=1e-4, atol=1e-3)
+    generator = seeded()
+    given, x = model.given(batch.labels), data.grey(batch.images)
+    given.posterior(x).sample(1, generator)  # the draw of the ELBO
+    drawn = given.posterior(x).sample(1, generator)[0]
+    images = [given.images(drawn), given.images(torch.randn(6, 2, generator=generator))]
+    rows = torch.arange(6)
+    expected = [-critic(each).softmax(-1)[rows, batch.labels].log() for each in images]
+    torch.testing.assert_close(terms["task"], expected[0] + expected[1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(terms["task_prior"], expected[1], rtol=1e-4, atol=1e-4)
+
+
+def test_it_reaches_encoder_and_decoder_and_not_the_critic(model, critic, mnist):
+    task_loss(model, critic, 1.0)(mnist["train"].take(6), seeded(), 0.0)["task"].sum().backward()
+    for network in (model.encoder, model.decoder):
+        assert any(p.grad.abs().sum() > 0 for p in network.parameters())
+    assert all(p.grad is None for p in critic.parameters())
+
+
+def test_training_lowers_the_critics_cost_and_leaves_the_critic_as_it_was(model, critic, mnist):
+    images = mnist["train"].take(500)
+    before = {name: t.clone() for name, t in critic.state_dict().items()}
+    loss = task_loss(model, critic, 100.0)
+    history = list(train(model, loss, images, None, epochs=8, batch_size=50, learning_rate=5e-3))
+    assert history[-1]["train_task"] < 0.9 * history[0]["train_task"]
+    assert all(torch.equal(t, before[name]) for name, t in critic.state_dict().items())

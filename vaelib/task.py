@@ -1,0 +1,32 @@
+"""A classifier in the loss of a conditional VAE: what it makes must show the class it was asked for."""
+
+import torch
+import torch.nn.functional as F
+
+from vaelib import data
+from vaelib.classifier import Classifier
+from vaelib.training import Loss, vae_loss
+from vaelib.vae import VAE
+
+
+def task_loss(model: VAE, critic: Classifier, weight: float, protocol: str = "B", beta: float = 1.0) -> Loss:
+    """Minus the ELBO, plus `weight` times the critic's cross-entropy on reconstructions and on prior samples.
+
+    The critic is a classifier trained beforehand; from here on its weights are frozen, since otherwise generator and
+    critic could agree on a private code instead of on digits. Gradients pass through it to the decoder, and by way of
+    the reconstructions to the encoder.
+    """
+    bound = vae_loss(model, protocol=protocol, beta=beta)
+    critic.eval().requires_grad_(False)
+
+    def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
+        terms = bound(batch, generator, epochs_done)
+        x = data.binarise(batch.images, generator) if protocol == "A" else data.grey(batch.images)
+        given = model.given(batch.labels)
+        drawn = given.posterior(x).sample(1, generator)[0]
+        prior = torch.randn(drawn.shape, generator=generator, device=drawn.device)
+        logits = critic(given.images(torch.stack([drawn, prior])).flatten(0, 1))
+        costs = F.cross_entropy(logits, batch.labels.repeat(2), reduction="none").unflatten(0, (2, -1))
+        return terms | {"loss": terms["loss"] + weight * costs.sum(0), "task": costs.sum(0), "task_prior": costs[1]}
+
+    return loss

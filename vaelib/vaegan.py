@@ -1,0 +1,116 @@
+"""VAE-GAN (Larsen et al. 2016): a discriminator behind the decoder, as critic and as measure of similarity.
+
+The pixel likelihood is replaced by a Gaussian around a hidden layer D_l of the discriminator, p(D_l(x) | z) =
+N(D_l(x); D_l(decoded), I). What distinguishes the method is which loss reaches which network (algorithm 1):
+
+    encoder          KL + feature likelihood
+    decoder          gamma * feature likelihood, and to be taken for real
+    discriminator    to tell real images from decoded ones, and nothing else
+
+Here that is one sum for one optimiser: each part sees the networks it must not train with their weights detached.
+There is no likelihood of pixels, so no ELBO and no log p(x).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vaelib import data
+from vaelib.networks import Maps
+from vaelib.objectives import kl_divergence
+from vaelib.training import Loss
+from vaelib.vae import VAE
+
+
+class Discriminator(nn.Module):
+    """Two strided 4 x 4 convolutions (32, 64 maps), whose output is D_l, and a hidden layer of 256."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Sequential(
+            Maps(1, data.SIDE),
+            nn.Conv2d(1, 32, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(32, 64, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+        )
+        self.head = nn.Sequential(nn.Linear(64 * 7 * 7, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1))
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Float[Tensor, "batch 784"]) -> tuple[Float[Tensor, "batch features"], Float[Tensor, " batch"]]:
+        """D_l(x) and the logit of x being real; float32 whatever the network runs in."""
+        features = self.layer(x)
+        return features.float(), self.head(features)[:, 0].float()
+
+
+class VAEGAN(nn.Module):
+    """A VAE with grey images as its decoder's means, and a discriminator behind it."""
+
+    def __init__(self, architecture: str = "conv", latent_dim: int = 2):
+        super().__init__()
+        self.built_as = {"architecture": architecture, "latent_dim": latent_dim}
+        self.vae = VAE(architecture, latent_dim)
+        self.discriminator = Discriminator()
+
+
+class Parts(NamedTuple):
+    """What each network minimises, image by image."""
+
+    kl: Float[Tensor, " batch"]
+    feature_for_encoder: Float[Tensor, " batch"]
+    feature_for_decoder: Float[Tensor, " batch"]
+    mislead: Float[Tensor, " batch"]
+    tell_apart: Float[Tensor, " batch"]
+
+
+def parts(model: VAEGAN, x: Float[Tensor, "batch 784"], generator: torch.Generator) -> Parts:
+    """The losses, each with gradients for the one network that it trains."""
+    fixed_decoder, fixed_discriminator = _detached(model.vae.decoder), _detached(model.discriminator)
+    posterior = model.vae.posterior(x)
+    z = posterior.sample(1, generator)[0]
+    prior = torch.randn(z.shape, generator=generator, device=z.device)
+    real_features, _ = fixed_discriminator(x)
+
+    def similarity(features: Tensor) -> Tensor:
+        """-log N(D_l(x); features, I) up to a constant."""
+        return 0.5 * ((features - real_features) ** 2).sum(-1)
+
+    features, _ = fixed_discriminator(fixed_decoder(z).float().sigmoid())
+    decoded = model.vae.decoder(torch.cat([z.detach(), prior])).float().sigmoid()
+    features_of_decoded, logits = fixed_discriminator(decoded)
+    of_real, of_decoded = model.discriminator(x)[1], model.discriminator(decoded.detach())[1]
+    return Parts(
+        kl=kl_divergence(posterior),
+        feature_for_encoder=similarity(features),
+        feature_for_decoder=similarity(features_of_decoded[: len(x)]),
+        mislead=F.softplus(-logits).unflatten(0, (2, -1)).sum(0),  # -log D of reconstruction and of prior sample
+        tell_apart=F.softplus(-of_real) + F.softplus(of_decoded).unflatten(0, (2, -1)).sum(0),
+    )
+
+
+def vaegan_loss(model: VAEGAN, gamma: float) -> Loss:
+    """The sum of all parts on grey images; `gamma` weighs fidelity to the image against plausibility in the decoder."""
+
+    def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
+        terms = parts(model, data.grey(batch.images), generator)
+        total = terms.kl + terms.feature_for_encoder + gamma * terms.feature_for_decoder
+        return {
+            "loss": total + terms.mislead + terms.tell_apart,
+            "kl": terms.kl,
+            "feature": terms.feature_for_decoder,
+            "mislead": terms.mislead,
+            "tell_apart": terms.tell_apart,
+        }
+
+    return loss
+
+
+def _detached(network: nn.Module) -> Callable:
+    """The network with weights that receive no gradient; its inputs still do."""
+    fixed = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    return lambda x: torch.func.functional_call(network, fixed, (x,))
