@@ -21,7 +21,9 @@ def model() -> VAE:
 @pytest.fixture
 def critic() -> Classifier:
     torch.manual_seed(1)
-    return Classifier()
+    critic = Classifier()
+    critic.head.weight.data *= 30  # untrained, but with opinions
+    return critic
 
 
 def seeded():
