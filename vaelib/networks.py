@@ -27,8 +27,22 @@ class Residual(nn.Module):
         return hidden + self.branch(hidden)
 
 
+LIFT_SCALE = 3.0  # measured: 2 to 7 nats better after five epochs than 1, and 6 is worse again
+
+
 class Lift(nn.Linear):
-    """A linear layer on the few latent inputs, always in float32: bfloat16 keeps only three digits of z."""
+    """A linear layer on the few latent inputs, always in float32: bfloat16 keeps only three digits of z.
+
+    It starts with weights LIFT_SCALE times the usual ones. The decoder is a function of few coordinates, and such
+    networks are slow to learn fine detail unless their first layer starts steep (Tancik et al. 2020).
+    """
+
+    def reset_parameters(self) -> None:
+        """PyTorch's usual start, scaled."""
+        super().reset_parameters()
+        with torch.no_grad():
+            self.weight *= LIFT_SCALE
+            self.bias *= LIFT_SCALE
 
     def forward(self, z: Float[Tensor, "batch inputs"]) -> Float[Tensor, "batch outputs"]:
         """W z + b without autocast."""
