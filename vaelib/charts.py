@@ -75,7 +75,8 @@ def confusions(shares: np.ndarray, predicted: bool = False) -> Figure:
     figure, axes = new_figure(4.0, 3.4)
     percent = 100 * shares
     style = {"annot": True, "fmt": ".1f" if predicted else ".0f", "annot_kws": {"size": 7}, "cmap": "Reds"}
-    sns.heatmap(percent, mask=np.eye(10, dtype=bool), square=True, cbar=False, ax=axes, **style)
+    unseen = np.eye(10, dtype=bool) | (percent == 0)
+    sns.heatmap(percent, mask=unseen, square=True, cbar=False, ax=axes, **style)
     axes.set(xlabel="predicted digit" if predicted else "digit of the neighbours", ylabel="true digit")
     off = percent - np.diag(np.diag(percent))
     true, taken = np.unravel_index(off.argmax(), off.shape)
@@ -117,29 +118,25 @@ def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], e
 
 @in_house_style
 def accuracy_by_images(points: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Accuracy against the number of real images, a line an arm.
+    """Accuracy against the number of real images: a dot for each seed, a line through the means of each arm.
 
-    `points` has columns `arm`, `images`, `accuracy` and `half` (half-width of the interval or NaN), in per cent;
-    `names` maps the arms to what the legend calls them.
+    `points` has columns `arm`, `real_images` and `accuracy` in per cent; `names` maps the arms to what the legend
+    calls them.
     """
     figure, axes = new_figure(WIDTH, 2.8)
+    ticks = sorted(points.real_images.unique())
+    told = []
     for colour, (arm, name) in zip(DIGIT_COLOURS, names.items(), strict=False):
-        mine = points[points.arm == arm].sort_values("images")
-        axes.errorbar(mine.images, mine.accuracy, mine.half.fillna(0), color=colour, marker=".", capsize=2, label=name)
+        mine = points[points.arm == arm]
+        means = mine.groupby("real_images").accuracy.mean()
+        axes.plot(means.index, means, color=colour, marker="_", markersize=9, label=name)
+        axes.plot(mine.real_images, mine.accuracy, ".", color=colour, markersize=3, alpha=0.6)
+        told.append(f"{name}: {', '.join(f'{mean:.2f} % at {count:,.0f}' for count, mean in means.items())}")
     axes.set(xscale="log", xlabel="real images", ylabel="test accuracy (%)")
-    ticks = sorted(points.images.unique())
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.minorticks_off()
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    first, last = points[points.images == ticks[0]], points[points.images == ticks[-1]]
-    return describe(
-        figure,
-        "Lines of test accuracy rising with the number of real images, one for each arm. "
-        + "; ".join(f"{names[a]} from {x:.2f} %" for a, x in zip(first.arm, first.accuracy, strict=True))
-        + "; at the right end "
-        + "; ".join(f"{names[a]} {x:.2f} %" for a, x in zip(last.arm, last.accuracy, strict=True))
-        + ".",
-    )
+    return describe(figure, f"Lines of mean test accuracy against the number of real images. {'; '.join(told)}.")
 
 
 @in_house_style

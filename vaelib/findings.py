@@ -150,28 +150,29 @@ def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> 
 
 def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any]:
     """What synthetic images change at one fraction, under both budgets, what further real ones do, and the rates."""
-    low, low_half = mean_interval(100 * paired.change(frame, fraction, "synthetic", "updates"))
+    chosen = frame[np.isclose(frame.fraction, fraction)]
+    mean, half = mean_interval(100 * paired.change(frame, fraction, "synthetic", "updates"))
     values = {
-        "verdict": _verdict(low, low_half),
+        "verdict": _verdict(mean, half),
         "recovered": as_text(*(100 * v for v in paired.recovered(frame, fraction, "updates")), digits=0),
         "rate": as_text(*paired.exchange_rate(frame, fraction, "updates")),
-        "seeds": int(frame[np.isclose(frame.fraction, fraction)].seed.nunique()),
+        "seeds": int(chosen.seed.nunique()),
+        "real_images": f"{chosen.real_images.iloc[0]:,.0f}",
     }
     for budget in ("updates", "epochs"):
         for arm in ("synthetic", "duplicated", "affine", "further", "synthetic_only"):
             values[f"{budget}.{arm}"] = with_interval(100 * paired.change(frame, fraction, arm, budget))
+    synthetic = {b: paired.change(frame, fraction, "synthetic", b) for b in ("updates", "epochs")}
+    values["trap"] = with_interval(100 * (synthetic["epochs"] - synthetic["updates"]))
     only = 100 * paired.by_seed(frame, fraction, "synthetic_only", "updates")
     return {"worth": values | {"synthetic_only": with_interval(only)}}
 
 
 def accuracy_points(frame: pd.DataFrame, arms: list[str], budget: str = "updates") -> pd.DataFrame:
-    """Accuracy in per cent by arm and number of real images, of the arms that were trained there."""
-    rows = []
-    for fraction, group in frame.groupby("fraction"):
-        for arm in [arm for arm in arms if group[f"test_accuracy_{arm}_{budget}"].notna().all()]:
-            accuracy, half = mean_interval(100 * paired.by_seed(frame, fraction, arm, budget))
-            rows.append({"arm": arm, "images": group.real_images.iloc[0], "accuracy": accuracy, "half": half})
-    return pd.DataFrame(rows)
+    """Accuracy in per cent by arm, number of real images and seed, of the arms that were trained there."""
+    long = frame.melt(["real_images", "seed"], [f"test_accuracy_{arm}_{budget}" for arm in arms], "arm", "accuracy")
+    arm = long.arm.str.removeprefix("test_accuracy_").str.removesuffix(f"_{budget}")
+    return long.assign(arm=arm, accuracy=100 * long.accuracy).dropna()
 
 
 def digit_changes(frame: pd.DataFrame, arm: str, fraction: float = 0.2) -> list[tuple[float, float]]:
