@@ -148,7 +148,8 @@ def train(
             **{f"train_{name}": (total / epoch_images).item() for name, total in totals.items()},
         }
         if validation is not None:
-            metrics |= {f"validation_{name}": value for name, value in evaluate(loss, validation).items()}
+            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+                metrics |= {f"validation_{name}": value for name, value in evaluate(loss, validation).items()}
         metrics["seconds"] = time.perf_counter() - started
         state.record(metrics)
         yield metrics
