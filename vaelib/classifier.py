@@ -1,15 +1,17 @@
 """The digit classifier: two convolutions with max-pooling between them, two fully connected layers."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from vaelib import data
+from vaelib.metrics import CLASSES
 from vaelib.networks import Maps
 from vaelib.training import Loss
 
-CLASSES = 10
 ROTATION, SHIFT, SCALE = 15.0, 2.0, 0.1  # the largest affine changes: degrees, pixels, and the share of the size
 
 
@@ -46,7 +48,7 @@ def classifier_loss(model: Classifier, affine: bool = False) -> Loss:
 
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
         x = data.grey(batch.images)
-        if affine and epochs_done != float("inf"):
+        if affine and epochs_done != math.inf:
             x = random_affine(x, generator)
         logits = model(x)
         correct = logits.argmax(-1) == batch.labels

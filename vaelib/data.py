@@ -159,6 +159,13 @@ def binarise(images: UInt8[Tensor, "*batch 1 28 28"], generator: torch.Generator
     return (torch.empty_like(pixels).random_(0, 255, generator=generator) < pixels).float()
 
 
+def training_pixels(
+    images: UInt8[Tensor, "count 1 28 28"], protocol: str, generator: torch.Generator
+) -> Float[Tensor, "count 784"]:
+    """The pixels that a protocol is trained on: for A sampled afresh, else grey."""
+    return binarise(images, generator) if protocol == "A" else grey(images)
+
+
 def evaluation_pixels(images: UInt8[Tensor, "count 1 28 28"], protocol: str) -> Float[Tensor, "count 784"]:
     """The pixels that a protocol is evaluated on: grey for B, for A one fixed binary sample an image."""
     if protocol == "B":

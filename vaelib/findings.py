@@ -116,9 +116,6 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
     return {
         "classifier": {
             "accuracy": with_interval(100 * accuracy),
-            "wrong": f"{frame.test_errors.min():.0f} to {frame.test_errors.max():.0f}"
-            if len(frame) > 1
-            else f"{frame.test_errors.iloc[0]:.0f}",
             "seeds": len(frame),
             "parameters": f"{frame.parameters.iloc[0]:,.0f}",
         }

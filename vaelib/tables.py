@@ -83,9 +83,8 @@ def generators(synthesis: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
     real = baseline.set_index("seed").test_accuracy_real_updates
     rows = []
     for model, run in synthesis.set_index("model").iterrows():
-        gains = [
-            100 * (run[name] - real[seed]) for seed in real.index if (name := f"validation_accuracy_seed{seed}") in run
-        ]
+        both = {seed: run.get(f"validation_accuracy_seed{seed}") for seed in real.index}
+        gains = [100 * (accuracy - real[seed]) for seed, accuracy in both.items() if pd.notna(accuracy)]
         rows.append(
             {
                 "generator": f"`{model}`",

@@ -21,7 +21,7 @@ def task_loss(model: VAE, critic: Classifier, weight: float, protocol: str = "B"
 
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
         terms = bound(batch, generator, epochs_done)
-        x = data.binarise(batch.images, generator) if protocol == "A" else data.grey(batch.images)
+        x = data.training_pixels(batch.images, protocol, generator)
         given = model.given(batch.labels)
         drawn = given.posterior(x).sample(1, generator)[0]
         prior = torch.randn(drawn.shape, generator=generator, device=drawn.device)

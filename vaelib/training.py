@@ -63,7 +63,7 @@ def vae_loss(
     """
 
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
-        x = data.binarise(batch.images, generator) if protocol == "A" else data.grey(batch.images)
+        x = data.training_pixels(batch.images, protocol, generator)
         kl_weight = beta * (min(1.0, epochs_done / kl_warmup_epochs) if kl_warmup_epochs else 1.0)
         given = model.given(batch.labels) if model.classes else model
         terms = OBJECTIVES[objective](given, x, generator, samples=samples, kl_weight=kl_weight)
