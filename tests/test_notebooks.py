@@ -24,6 +24,8 @@ EXPERIMENTS = {
     "synthesis": parameters.SynthesisParameters,
     "augmentation": parameters.AugmentationParameters,
     "exact_training": parameters.ExactTrainingParameters,
+    "vaegan": parameters.VAEGANParameters,
+    "task": parameters.TaskParameters,
 }
 NOTEBOOKS = sorted([*PROJECT.glob("notebooks/*.ipynb"), *PROJECT.glob("report/*.ipynb")])
 SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "epochs": 1, "architecture": "mlp"}
@@ -65,6 +67,17 @@ def generator_run(judge_run: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     ended = run_notebook("synthesis", folder, judge_run=judge_run, updates=20, **small)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return folder
+
+
+@pytest.fixture(scope="module")
+def sweep_runs(judge_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Folders of small runs of synthesis.ipynb without and with the classifier in the loss."""
+    folder = tmp_path_factory.mktemp("runs")
+    small = {"architecture": "mlp", "train_images": 1000, "images": 300, "epochs": 1, "updates": 20}
+    for weight in (0, 50):
+        ended = run_notebook("synthesis", folder / f"weight{weight}", judge_run=judge_run, task_weight=weight, **small)
+        assert ended.returncode == 0, ended.stderr[-3000:]
+    return [folder / "weight0", folder / "weight50"]
 
 
 def images_without_alternative_text(notebook: Path) -> list[str]:
@@ -146,6 +159,32 @@ def test_exact_training_compares_runs_and_measures_brute_force(vae_run: Path, tm
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
+def test_vaegan_trains_and_is_measured_beside_a_vae_and_real_images(vae_run: Path, judge_run: Path, tmp_path: Path):
+    small = {"architecture": "mlp", "train_images": 500, "images": 300, "epochs": 1, "batch_size": 50}
+    ended = run_notebook("vaegan", tmp_path / "run", compared_runs=[str(vae_run)], classifier_run=judge_run, **small)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "run/comparison.csv", index_col="model")
+    assert list(table.index) == ["vaegan", "vae", "training images"]
+    assert table.frechet_distance.idxmin() == "training images" and table.recall["training images"] > 0.5
+    assert table.exact_nll.notna().tolist() == [False, True, False]
+    metrics = read_record(tmp_path / "run")["metrics"]
+    assert metrics["frechet_distance"] == pytest.approx(table.frechet_distance["vaegan"])
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
+
+
+def test_task_sets_the_runs_of_a_sweep_beside_each_other(sweep_runs: list[Path], judge_run: Path, tmp_path: Path):
+    folders = [str(folder) for folder in sweep_runs[::-1]]
+    ended = run_notebook("task", tmp_path / "run", generator_runs=folders, critic_run=judge_run, judge_run=judge_run)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    sweep = pd.read_csv(tmp_path / "run/sweep.csv", index_col="task_weight")
+    assert list(sweep.index) == [0, 50]
+    for folder, (_, row) in zip(sweep_runs, sweep.iterrows(), strict=True):
+        metrics = read_record(folder)["metrics"]
+        assert row.judge_error == row.critic_error == pytest.approx(metrics["label_error"])
+        assert row.exact_nll == pytest.approx(metrics["exact_nll"]) and row.exact_nll > 50
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
+
+
 def test_classifier_leaves_a_whole_record(judge_run: Path):
     metrics = read_record(judge_run)["metrics"]
     assert metrics["test_accuracy"] == pytest.approx(1 - metrics["test_errors"] / 10_000)
@@ -195,6 +234,12 @@ def test_executed_images_have_alternative_text(run: str, request: pytest.Fixture
         ("vae", {"objective": "marginal"}, ["it needs encoder_epochs"]),
         ("latent_space", {"vae_run": "results/no-such-run"}, ["there is no run at", "Run its notebook first"]),
         ("synthesis", {"generator": "regions", "latent_dim": 3}, ["needs latent_dim = 2, not 3"]),
+        (
+            "synthesis",
+            {"generator": "per_digit", "task_weight": 1.0},
+            ["task_weight is for the generators conditional"],
+        ),
+        ("task", {"generator_runs": ["results/no-such-run"]}, ["there is no run at", "Run its notebook first"]),
         ("augmentation", {"fraction": 1.5}, ["fraction = 1.5: it must be less than or equal to 1"]),
     ],
 )

@@ -42,7 +42,6 @@ def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sam
     torch.testing.assert_close(terms["loss"] + terms["elbo"], 2.5 * terms["task"], rtol=1e-4, atol=1e-3)
     generator = seeded()
     given, x = model.given(batch.labels), data.grey(batch.images)
-    given.posterior(x).sample(1, generator)  # the draw of the ELBO
     drawn = given.posterior(x).sample(1, generator)[0]
     images = [given.images(drawn), given.images(torch.randn(6, 2, generator=generator))]
     rows = torch.arange(6)

@@ -7,7 +7,7 @@ import torch
 
 from vaelib import data
 from vaelib.objectives import kl_divergence
-from vaelib.vaegan import VAEGAN, Parts, parts, vaegan_loss
+from vaelib.vaegan import FEATURE_VARIANCE, SLOPE_PENALTY, VAEGAN, Parts, parts, vaegan_loss
 
 REACHED = {
     "kl": {"encoder"},
@@ -15,6 +15,7 @@ REACHED = {
     "feature_for_decoder": {"decoder"},
     "mislead": {"decoder"},
     "tell_apart": {"discriminator"},
+    "slope": {"discriminator"},
 }
 
 
@@ -66,18 +67,20 @@ def test_the_losses_are_those_of_the_paper(model, x):
     rebuilt, made = model.vae.images(z), model.vae.images(prior)
     features = [model.discriminator(images)[0] for images in (x, rebuilt)]
     probability = [model.discriminator(images)[1].sigmoid() for images in (x, rebuilt, made)]
-    distance = 0.5 * (features[0] - features[1]).square().sum(-1)
+    distance = 0.5 * (features[0] - features[1]).square().sum(-1) / FEATURE_VARIANCE
+    slopes = [torch.func.grad(lambda one: model.discriminator(one[None])[1][0])(image) for image in x]
     for values, expected in (
         (terms.kl, kl_divergence(posterior)),
         (terms.feature_for_encoder, distance),
         (terms.feature_for_decoder, distance),
         (terms.mislead, -probability[1].log() - probability[2].log()),
         (terms.tell_apart, -probability[0].log() - (1 - probability[1]).log() - (1 - probability[2]).log()),
+        (terms.slope, SLOPE_PENALTY / 2 * torch.stack(slopes).square().sum(-1)),
     ):
         torch.testing.assert_close(values, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_loss_is_made_of_its_parts(model, mnist):
     terms = vaegan_loss(model, gamma=2.0)(mnist["train"].take(5), torch.Generator().manual_seed(0), math.inf)
-    parts_sum = terms["kl"] + 3 * terms["feature"] + terms["mislead"] + terms["tell_apart"]
+    parts_sum = terms["kl"] + 3 * terms["feature"] + terms["mislead"] + terms["tell_apart"] + terms["slope"]
     torch.testing.assert_close(terms["loss"], parts_sum)

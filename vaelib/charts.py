@@ -170,3 +170,45 @@ def error_by_dimension(errors: pd.DataFrame, points: int) -> Figure:
     axes.legend(title=f"{points:,} decoder evaluations")
     told = [f"{name}: " + ", ".join(f"{d} dimensions {v:.2g}" for d, v in errors[name].items()) for name in errors]
     return describe(figure, f"Lines of the error rising with the number of latent dimensions. {'; '.join(told)}.")
+
+
+@in_house_style
+def loss_curves(history: pd.DataFrame, terms: Sequence[str]) -> Figure:
+    """Every term of a loss in training by epoch, each on its own axis: their scales differ."""
+    figure, axes = new_figure(WIDTH, 1.7, ncols=len(terms), squeeze=False)
+    for ax, name in zip(axes[0], terms, strict=True):
+        ax.plot(history.epoch, history[f"train_{name}"], marker=".")
+        ax.set(title=name.replace("_", " "), xlabel="epoch")
+        ax.set_ylim(bottom=0)
+        ax.locator_params(axis="x", integer=True, nbins=5)
+    ends = ", ".join(f"{name.replace('_', ' ')} {history[f'train_{name}'].iloc[-1]:.2f}" for name in terms)
+    return describe(figure, f"Curves of the parts of the loss by epoch. In the last one: {ends}.")
+
+
+@in_house_style
+def trade_off(sweep: pd.DataFrame) -> Figure:
+    """What a classifier in the loss gains and costs against its weight: rows of `sweep` are weights, from 0 up.
+
+    Columns: `judge_error`, `critic_error`, `cas`, `precision`, `recall` (shares) and `exact_nll` (nats).
+    """
+    figure, axes = new_figure(WIDTH, 1.9, ncols=4)
+    places = range(len(sweep))
+    panels = {
+        "label error (%)": {"judge": sweep.judge_error, "critic": sweep.critic_error},
+        "cost in $-\\log p(x|y)$ (nats)": {"": (sweep.exact_nll - sweep.exact_nll.iloc[0]) / 100},
+        "CAS (%)": {"": sweep.cas},
+        "realism (%)": {"precision": sweep.precision, "recall": sweep.recall},
+    }
+    for ax, (title, lines) in zip(axes, panels.items(), strict=True):
+        for name, values in lines.items():
+            ax.plot(places, 100 * values, marker="o", markersize=3, label=name)
+        ax.set(title=title, xlabel="weight")
+        ax.set_xticks(places, [f"{weight:g}" for weight in sweep.index])
+        if len(lines) > 1:
+            ax.legend()
+    told = "; ".join(
+        f"weight {weight:g}: label error {100 * row.judge_error:.1f} % (critic {100 * row.critic_error:.1f} %), "
+        f"CAS {100 * row.cas:.1f} %, recall {100 * row.recall:.0f} %, {row.exact_nll:.1f} nats"
+        for weight, row in sweep.iterrows()
+    )
+    return describe(figure, f"Four panels against the weight of the classifier in the loss. {told}.")

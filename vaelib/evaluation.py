@@ -80,6 +80,16 @@ def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) 
     return {name: float(value) for name, value in numbers.items()}, each
 
 
+def conditional_log_px(model: VAE, images: data.Images, protocol: str) -> Tensor:
+    """[images] exact log p(x | y) of a conditional VAE with a 2-D latent, each image given its own label."""
+    x = data.evaluation_pixels(images.images, protocol)
+    log_px = torch.empty(len(x), device=x.device)
+    for label in images.labels.unique():
+        own = images.labels == label
+        log_px[own] = exact_log_likelihood(model.given(label), x[own]).log_px
+    return log_px
+
+
 def latent_plane(
     model: VAE, training: data.Images, test_means: Tensor, test_labels: Tensor, protocol: str
 ) -> tuple[Numbers, dict[str, np.ndarray]]:

@@ -50,6 +50,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Dataset = Annotated[str, _one_of(DATASETS)]
 Architecture = Annotated[str, _one_of(ARCHITECTURES)]
 Device = Annotated[str, AfterValidator(_check_device)]
+RunFolders = Annotated[list[str], AfterValidator(_none_twice)]
 
 
 class VAEParameters(Parameters):
@@ -125,12 +126,14 @@ class SynthesisParameters(Parameters):
 
     run_dir: str
     judge_run: str
+    critic_run: str
     dataset: Dataset
     generator: Literal["conditional", "per_digit", "regions", "around"]
     architecture: Architecture
     latent_dim: Positive
     pixels: Literal["mean", "sample"]
     beta: Annotated[float, Ge(0)]
+    task_weight: Annotated[float, Ge(0)]
     spread: Annotated[float, Ge(0)]
     train_images: Count
     images: Count
@@ -147,6 +150,12 @@ class SynthesisParameters(Parameters):
     def _regions_are_of_a_plane(self) -> "SynthesisParameters":
         if self.generator == "regions" and self.latent_dim != 2:
             raise ValueError(f"generator = 'regions' needs latent_dim = 2, not {self.latent_dim}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_critic_asks_for_classes(self) -> "SynthesisParameters":
+        if self.task_weight and self.generator not in ("conditional", "around"):
+            raise ValueError(f"task_weight is for the generators conditional and around, not {self.generator!r}")
         return self
 
 
@@ -173,11 +182,41 @@ class AugmentationParameters(Parameters):
         return self
 
 
+class VAEGANParameters(Parameters):
+    """Parameters of `notebooks/vaegan.ipynb`."""
+
+    run_dir: str
+    compared_runs: RunFolders
+    classifier_run: str
+    dataset: Dataset
+    train_images: Count
+    architecture: Architecture
+    latent_dim: Positive
+    gamma: Annotated[float, Ge(0)]
+    epochs: Positive
+    batch_size: Positive
+    learning_rate: Rate
+    images: Annotated[int, Ge(100)]
+    seed: Count
+    precision: Precision
+    device: Device
+
+
+class TaskParameters(Parameters):
+    """Parameters of `notebooks/task.ipynb`."""
+
+    run_dir: str
+    generator_runs: RunFolders
+    critic_run: str
+    judge_run: str
+    device: Device
+
+
 class ExactTrainingParameters(Parameters):
     """Parameters of `notebooks/exact_training.ipynb`."""
 
     run_dir: str
-    vae_runs: Annotated[list[str], AfterValidator(_none_twice)]
+    vae_runs: RunFolders
     points: Positive
     images: Positive
     seed: Count

@@ -86,7 +86,7 @@ def around(model: VAE, images: data.Images, protocol: str, spread: float = 1.0) 
             own, asked = (images.labels == digit).nonzero()[:, 0], (labels == digit).nonzero()[:, 0]
             chosen[asked] = own[torch.randint(len(own), (len(asked),), generator=generator, device=own.device)]
         x = data.evaluation_pixels(images.images[chosen], protocol)
-        given = model.given(labels) if model.classes else model
+        given = model.given(labels)
         mean, log_variance = given.posterior(x)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         return given.decode(mean + spread * torch.exp(0.5 * log_variance) * noise)

@@ -5,7 +5,8 @@ import torch.nn.functional as F
 
 from vaelib import data
 from vaelib.classifier import Classifier
-from vaelib.training import Loss, vae_loss
+from vaelib.objectives import kl_divergence
+from vaelib.training import Loss
 from vaelib.vae import VAE
 
 
@@ -16,17 +17,25 @@ def task_loss(model: VAE, critic: Classifier, weight: float, protocol: str = "B"
     critic could agree on a private code instead of on digits. Gradients pass through it to the decoder, and by way of
     the reconstructions to the encoder.
     """
-    bound = vae_loss(model, protocol=protocol, beta=beta)
     critic.eval().requires_grad_(False)
 
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
-        terms = bound(batch, generator, epochs_done)
         x = data.training_pixels(batch.images, protocol, generator)
         given = model.given(batch.labels)
-        drawn = given.posterior(x).sample(1, generator)[0]
-        prior = torch.randn(drawn.shape, generator=generator, device=drawn.device)
-        logits = critic(given.images(torch.stack([drawn, prior])).flatten(0, 1))
+        posterior = given.posterior(x)
+        z = posterior.sample(1, generator)[0]
+        prior = torch.randn(z.shape, generator=generator, device=z.device)
+        outputs = given.decode(torch.stack([z, prior]))
+        reconstruction, kl = model.likelihood.log_prob(x, outputs[0]), kl_divergence(posterior)
+        logits = critic(model.likelihood.mean(outputs).flatten(0, 1))
         costs = F.cross_entropy(logits, batch.labels.repeat(2), reduction="none").unflatten(0, (2, -1))
-        return terms | {"loss": terms["loss"] + weight * costs.sum(0), "task": costs.sum(0), "task_prior": costs[1]}
+        return {
+            "loss": beta * kl - reconstruction + weight * costs.sum(0),
+            "elbo": reconstruction - kl,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "task": costs.sum(0),
+            "task_prior": costs[1],
+        }
 
     return loss

@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,8 +66,7 @@ def vae_loss(
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
         x = data.training_pixels(batch.images, protocol, generator)
         kl_weight = beta * (min(1.0, epochs_done / kl_warmup_epochs) if kl_warmup_epochs else 1.0)
-        given = model.given(batch.labels) if model.classes else model
-        terms = OBJECTIVES[objective](given, x, generator, samples=samples, kl_weight=kl_weight)
+        terms = OBJECTIVES[objective](model.given(batch.labels), x, generator, samples=samples, kl_weight=kl_weight)
         return {
             "loss": -terms.objective,
             "elbo": terms.elbo,
@@ -98,6 +98,7 @@ def train(
     epoch_images: int = 0,
     batch_size: int = 250,
     learning_rate: float = 1e-3,
+    betas: tuple[float, float] = BETAS,
     seed: int = 0,
     precision: torch.dtype = torch.float32,
     checkpoint: Path | None = None,
@@ -114,9 +115,10 @@ def train(
     last of them cut short), so that trainings on sets of different size can have equal numbers of updates.
     """
     device = training.images.device
+    cast = partial(torch.autocast, device.type, precision, enabled=precision != torch.float32)
     generator = torch.Generator(device).manual_seed(seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=BETAS, fused=True)
+    optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
     epoch_images = epoch_images or len(training.labels)
     steps_an_epoch = math.ceil(epoch_images / batch_size)
     state = _State(model, optimiser, generator, checkpoint, json.dumps([configuration, epochs, seed]))
@@ -134,7 +136,7 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate * _schedule(step, epochs * steps_an_epoch)
             batch = data.Images(training.images.index_select(0, index), training.labels.index_select(0, index))
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            with cast():
                 terms = loss(batch, generator, step / steps_an_epoch)
             optimiser.zero_grad()
             terms["loss"].mean().backward()
@@ -148,7 +150,7 @@ def train(
             **{f"train_{name}": (total / epoch_images).item() for name, total in totals.items()},
         }
         if validation is not None:
-            with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            with cast():
                 metrics |= {f"validation_{name}": value for name, value in evaluate(loss, validation).items()}
         metrics["seconds"] = time.perf_counter() - started
         state.record(metrics)

@@ -66,7 +66,12 @@ class VAE(nn.Module):
         self.decoder = networks.decoder(latent_dim + classes, self.likelihood.channels)
 
     def given(self, labels: Int64[Tensor, "*batch"]) -> "VAE":
-        """This model, sharing its weights, with the labels fixed: one for each row of x or z, or one for all."""
+        """This model, sharing its weights, with the labels fixed: one for each row of x or z, or one for all.
+
+        A model without classes is returned as it is.
+        """
+        if not self.classes:
+            return self
         conditioned = copy.copy(self)
         conditioned.labels = labels
         return conditioned
