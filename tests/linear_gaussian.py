@@ -19,6 +19,9 @@ class UnitGaussian(Likelihood):
     def statistics(self, x):
         return torch.cat([x, x**2], dim=-1)
 
+    def sample(self, outputs, generator):
+        return outputs + torch.randn(outputs.shape, generator=generator)
+
 
 class LinearGaussian(VAE):
     """x = W (z - centre) + noise, so that p(x) and p(z | x) are Gaussian (Bishop 2006, section 2.3.3).

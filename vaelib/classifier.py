@@ -74,6 +74,11 @@ def predict(model: Classifier, images: data.Images) -> Int64[Tensor, " images"]:
     return torch.cat([model(data.grey(block)).argmax(-1) for block in images.images.split(2000)])
 
 
+def accuracy(model: Classifier, images: data.Images) -> float:
+    """Share of the images that the classifier gets right."""
+    return (predict(model, images) == images.labels).double().mean().item()
+
+
 def accuracies(predicted: Int64[Tensor, " images"], labels: Int64[Tensor, " images"]) -> dict[str, float]:
     """Accuracy on all images, and on those of each digit."""
     correct = (predicted == labels).double()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from vaelib import paired
+from vaelib.augmentation import CHOICE_FRACTION
 from vaelib.metrics import CLASSES, mean_interval
 from vaelib.summary import Summary, as_text, with_interval
 
@@ -124,8 +125,7 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
 
 def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> dict[str, Any]:
     """The judge, the best and the worst of the generators, and what further real images gain on validation images."""
-    validation = augmentation[augmentation.evaluate_on == "validation"]
-    gain = 100 * (validation.test_accuracy_further_updates - validation.test_accuracy_real_updates)
+    gain = 100 * paired.change(augmentation, CHOICE_FRACTION, "further", "updates", "validation_accuracy")
     by_name = frame.set_index("model")
     return {
         "judge": {"accuracy": 100 * frame.judge_accuracy.iloc[0], "error": 100 * (1 - frame.judge_accuracy.iloc[0])},

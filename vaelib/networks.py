@@ -144,6 +144,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "aevb": _perceptron([500], nn.Tanh, "one hidden layer of 500 tanh units [@kingma2014]"),
     "mlp": _perceptron([256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units [@davidson2018]"),
     "resmlp": _residual(512, 4, "512 GELU units, then four residual blocks of 512 with layer normalisation"),
+    "resmlp-wide": _residual(768, 5, "the same with 768 units and five blocks"),
     "conv": _convolutional(
         (16, 32), 256, "two strided 4 x 4 convolutions (16, 32 maps), 256 ReLU units; back by sub-pixel ones [@shi2016]"
     ),

@@ -102,6 +102,27 @@ def marginal(
     return Terms(log_px, reconstruction, reconstruction - log_px.detach())
 
 
+def sleep(
+    model: VAE,
+    x: Float[Tensor, "batch pixels"],
+    generator: torch.Generator,
+    samples: int = 1,
+    kl_weight: float = 1.0,
+) -> Terms:
+    """log q(z | x) of latents and images that the model itself draws: the sleep phase of Hinton et al. (1995).
+
+    It trains the encoder alone, and leads it to where a finished decoder put things: the ELBO of a decoder with a
+    narrow, folded posterior has too many local maxima to find that from nothing. `reconstruction` and `kl` are those
+    of the images `x`; `kl_weight` does not matter.
+    """
+    z = torch.randn(samples * len(x), model.latent_dim, generator=generator, device=x.device)
+    with torch.no_grad():
+        dreamt = model.likelihood.sample(model.decode(z), generator)
+        terms = elbo(model, x, generator)
+    log_q = model.posterior(dreamt).log_prob(z).unflatten(0, (samples, -1)).mean(0)
+    return Terms(log_q, terms.reconstruction, terms.kl)
+
+
 def stratified_normal(
     side: int, dimensions: int, generator: torch.Generator, device: torch.device
 ) -> Float[Tensor, "points latent"]:
@@ -121,4 +142,4 @@ def log_sum_exp(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     return (values - top).clamp(min=-60).exp().sum(-1).log() + top[..., 0]
 
 
-OBJECTIVES: dict[str, Callable[..., Terms]] = {"elbo": elbo, "iwae": iwae, "marginal": marginal}
+OBJECTIVES: dict[str, Callable[..., Terms]] = {"elbo": elbo, "iwae": iwae, "marginal": marginal, "sleep": sleep}

@@ -14,7 +14,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from vaelib import data
 from vaelib.classifier import Classifier
 
-NEIGHBOURS = 5  # of the balls that make up a manifold
+NEIGHBOURS = 3  # of the balls that make up a manifold; theirs too
 MANIFOLD_IMAGES = 5_000  # of each set, for precision and recall
 
 LAPLACE = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
@@ -37,9 +37,9 @@ def frechet_distance(real: Float[Tensor, "n features"], made: Float[Tensor, "m f
 
 
 def precision_recall(real: Float[Tensor, "n features"], made: Float[Tensor, "m features"]) -> tuple[float, float]:
-    """Share of made images on the manifold of real ones, and the reverse (Kynkäänniemi et al. 2019, equation 1).
+    """Share of made images on the manifold of real ones, and the reverse (Kynkäänniemi et al. 2019, equations 1 and 2).
 
-    A manifold is the union of balls around its images, each as far as its fifth neighbour. Uses the first
+    A manifold is the union of balls around its images, each as far as its third neighbour. Uses the first
     MANIFOLD_IMAGES of each set.
     """
     real, made = (t[:MANIFOLD_IMAGES].cpu() for t in (real, made))
@@ -51,7 +51,7 @@ def precision_recall(real: Float[Tensor, "n features"], made: Float[Tensor, "m f
 
 
 def _radii(points: Float[Tensor, "n features"]) -> Float[Tensor, " n"]:
-    """The distance of each point to its fifth neighbour."""
+    """The distance of each point to its third neighbour."""
     distance, _ = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(points.numpy()).kneighbors()
     return torch.as_tensor(distance[:, -1])
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from vaelib import paired
+from vaelib.augmentation import CHOICE_FRACTION
 from vaelib.networks import ARCHITECTURES
 from vaelib.summary import Summary, with_interval
 
@@ -75,12 +76,12 @@ def _own(group: pd.DataFrame, protocol: str) -> dict[str, str]:
     }
 
 
-def generators(synthesis: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+def generators(synthesis: pd.DataFrame, augmentation: pd.DataFrame) -> pd.DataFrame:
     """Every generator's label error, classification accuracy score, worth at 20 % on validation images, and speed.
 
-    `baseline` holds the runs that trained on the real images alone, by seed, on the same validation images.
+    The worth is the difference to the classifiers that `augmentation` trained on the real images alone, seed by seed.
     """
-    real = baseline.set_index("seed").test_accuracy_real_updates
+    real = paired.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
     rows = []
     for model, run in synthesis.set_index("model").iterrows():
         both = {seed: run.get(f"validation_accuracy_seed{seed}") for seed in real.index}
