@@ -37,7 +37,11 @@ class Summary:
 
     def history(self, run: str) -> pd.DataFrame:
         """A run's metrics by epoch."""
-        return pd.read_csv(self.folder / run / "history.csv")
+        return self.csv(run, "history")
+
+    def csv(self, run: str, name: str) -> pd.DataFrame:
+        """A table that a run wrote."""
+        return pd.read_csv(self.folder / run / f"{name}.csv")
 
     def figure(self, run: str, name: str) -> dict[str, Any]:
         """A figure that a run drew, and the line of its source: arguments of `exhibits.figure`."""

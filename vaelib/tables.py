@@ -23,6 +23,11 @@ def networks(vaes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def objective_name(run: pd.Series) -> str:
+    """What a run maximised, as the field writes it."""
+    return {"elbo": "ELBO", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}[run.objective]
+
+
 def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
     """The training parameters of each group of seeds, from the records."""
     return pd.DataFrame(
@@ -30,6 +35,7 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
             "run": f"`{model}`",
             "images": f"{group.train_images.iloc[0] or 55_000:,}",
             "protocol": group.protocol.iloc[0],
+            "objective": objective_name(group.iloc[0]),
             "epochs": group.epochs.iloc[0],
             "batch": group.batch_size.iloc[0],
             "step": f"{group.learning_rate.iloc[0]:g}",
