@@ -6,8 +6,11 @@ import pytest
 import torch
 from linear_gaussian import LinearGaussian, images_near, with_posterior
 
+from vaelib import data
 from vaelib.gaps import fit_gaussian, gaussian_elbo, moments, split_gap
 from vaelib.marginal import exact_log_likelihood
+from vaelib.objectives import log_weights
+from vaelib.training import train, vae_loss
 from vaelib.vae import VAE, Posterior
 
 POSTERIORS = [(0.5, 0.5, 0), (0.5, 0.2, 30), (0.3, 0.1, 45), (0.1, 0.03, 10), (0.02, 0.01, 60)]
@@ -102,3 +105,21 @@ def test_gaps_of_a_network_are_not_negative_and_add_up_to_what_the_elbo_misses(m
     total = gaps.approximation + gaps.amortisation
     error = 4.5 * likelihood.std(0) / math.sqrt(5000) + 0.01
     assert ((exact.log_px - total - elbo).abs() < error).all() and (total > 0.01).all()
+
+
+def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mnist):
+    """ELBO and log p(x) by importance sampling, the latter from the best Gaussians, know nothing of the quadrature."""
+    torch.manual_seed(0)
+    model = VAE("mlp")
+    list(train(model, vae_loss(model), mnist["train"].take(5000), None, epochs=2, batch_size=50, learning_rate=4e-3))
+    x = data.evaluation_pixels(mnist["test"].images[:20], "A")
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(20, dtype=torch.bool))
+    gaps = split_gap(model, x, exact)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        q = model.posterior(x)
+        elbo = log_weights(model, x, q, q.sample(4000, generator)).mean(0)
+        log_w = log_weights(model, x, gaps.best, gaps.best.sample(4000, generator))
+    log_px = log_w.logsumexp(0) - math.log(4000)
+    together = elbo + gaps.amortisation + gaps.approximation
+    assert (together - log_px).mean().item() == pytest.approx(0, abs=0.02)
