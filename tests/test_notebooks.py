@@ -172,15 +172,15 @@ def test_vaegan_trains_and_is_measured_beside_a_vae_and_real_images(vae_run: Pat
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
-def test_task_sets_the_runs_of_a_sweep_beside_each_other(sweep_runs: list[Path], judge_run: Path, tmp_path: Path):
+def test_task_sets_the_runs_of_a_sweep_beside_each_other(sweep_runs: list[Path], tmp_path: Path):
     folders = [str(folder) for folder in sweep_runs[::-1]]
-    ended = run_notebook("task", tmp_path / "run", generator_runs=folders, critic_run=judge_run, judge_run=judge_run)
+    ended = run_notebook("task", tmp_path / "run", generator_runs=folders)
     assert ended.returncode == 0, ended.stderr[-3000:]
     sweep = pd.read_csv(tmp_path / "run/sweep.csv", index_col="task_weight")
     assert list(sweep.index) == [0, 50]
     for folder, (_, row) in zip(sweep_runs, sweep.iterrows(), strict=True):
         metrics = read_record(folder)["metrics"]
-        assert row.judge_error == row.critic_error == pytest.approx(metrics["label_error"])
+        assert row.judge_error == pytest.approx(metrics["label_error"]) and 0 <= row.critic_error <= 1
         assert row.exact_nll == pytest.approx(metrics["exact_nll"]) and row.exact_nll > 50
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 

@@ -199,8 +199,6 @@ class TaskParameters(Parameters):
 
     run_dir: str
     generator_runs: RunFolders
-    critic_run: str
-    judge_run: str
     device: Device
 
 
