@@ -31,6 +31,14 @@ ARMS: dict[str, Arm] = {
     "further": lambda real, synthetic, further, generator: real.join(further),
     "synthetic_only": lambda real, synthetic, further, generator: synthetic,
 }
+LABELS = {  # what figures call them
+    "further": "real + further real",
+    "affine": "real + affine copies",
+    "synthetic": "real + synthetic",
+    "duplicated": "real twice",
+    "real": "real",
+    "synthetic_only": "synthetic alone",
+}
 BUDGETS = ("updates", "epochs")
 CHOICE_FRACTION, CHOICE_IMAGES = 0.2, 10_000  # what generators are chosen by: trained on, and left over to test on
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaelib.objectives import log_sum_exp
+from vaelib.objectives import log_sum_exp, stratified_normal
 
 
 class PPCA(NamedTuple):
@@ -54,8 +54,7 @@ def fit(x: Float[Tensor, "images pixels"], latent_dim: int) -> PPCA:
 def grid(latent_dim: int, points: int) -> Float[Tensor, "points latent"]:
     """The centres of m^d cells of equal prior probability, m as large as `points` allow."""
     side = math.floor(points ** (1 / latent_dim) + 1e-9)
-    middle = torch.special.ndtri((torch.arange(side, dtype=torch.float64) + 0.5) / side)
-    return torch.cartesian_prod(*[middle] * latent_dim).reshape(-1, latent_dim)
+    return stratified_normal(side, latent_dim, None, torch.device("cpu")).double()
 
 
 def draws(latent_dim: int, points: int, generator: torch.Generator) -> Float[Tensor, "points latent"]:

@@ -124,12 +124,13 @@ def sleep(
 
 
 def stratified_normal(
-    side: int, dimensions: int, generator: torch.Generator, device: torch.device
+    side: int, dimensions: int, generator: torch.Generator | None, device: torch.device
 ) -> Float[Tensor, "points latent"]:
-    """side^d standard normal draws, one for each cell of equal probability."""
+    """side^d standard normal draws, one in each cell of equal probability; without a generator the cells' centres."""
     axis = torch.arange(side, device=device)
     cells = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
-    uniform = (cells + torch.rand(cells.shape, generator=generator, device=device)) / side
+    within = 0.5 if generator is None else torch.rand(cells.shape, generator=generator, device=device)
+    uniform = (cells + within) / side
     return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
 
 
