@@ -123,3 +123,19 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
     log_px = log_w.logsumexp(0) - math.log(4000)
     together = elbo + gaps.amortisation + gaps.approximation
     assert (together - log_px).mean().item() == pytest.approx(0, abs=0.02)
+
+
+class Folded(LinearGaussian):
+    """z and its mirror image decode alike: posteriors have two equal modes."""
+
+    def decode(self, z):
+        return super().decode(torch.cat([z[..., :1].abs(), z[..., 1:]], dim=-1))
+
+
+@pytest.mark.parametrize("shift", [0.0, -40.0])
+def test_of_two_equal_modes_the_best_gaussian_takes_one_and_loses_log_two(shift):
+    model = Folded([[10.0, 0.0], [0.0, 5.0]], shift=shift)  # with the encoder on a mode, or far from both
+    x = torch.tensor([[10.0, 1.0], [15.0, -2.0]])
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(2, dtype=torch.bool))
+    gaps = split_gap(model, x, exact)
+    torch.testing.assert_close(gaps.approximation, torch.full((2,), math.log(2)), rtol=0, atol=0.01)

@@ -66,7 +66,9 @@ def brute_force(summary: Summary, run: str) -> dict[str, Any]:
     """Errors of a grid and of draws of the prior in few and in many dimensions."""
     record = summary.records[run]
     names = [f"{way}_error_{dimensions}" for way in ("grid", "draws") for dimensions in (2, 3, 5, 10, 20)]
-    return {"brute": {"points": record["config"]["points"], **{name: record["metrics"][name] for name in names}}}
+    errors = {name: record["metrics"][name] for name in names}
+    values = {name: f"{error:.2g}" if error < 10 else f"{error:,.0f}" for name, error in errors.items()}
+    return {"brute": {"points": record["config"]["points"], **values}}
 
 
 def realism(summary: Summary, runs: list[str]) -> pd.DataFrame:
@@ -113,10 +115,13 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame) -> dict[str, Any]:
 
 
 def task(sweep: pd.DataFrame, generators: pd.DataFrame, augmentation: pd.DataFrame) -> dict[str, Any]:
-    """The sweep of the classifier's weight: none, the best affordable one and the largest; gains at 20 %."""
+    """The sweep of the classifier's weight: none, the smallest that does its task, the largest; gains at 20 %.
+
+    It does its task when it halves the label error at least and costs at most AFFORDABLE nats.
+    """
     plain, heaviest = sweep.loc[0.0], sweep.index.max()
-    affordable = sweep[(sweep.exact_nll - plain.exact_nll <= AFFORDABLE) & (sweep.index > 0)]
-    best = affordable.cas.idxmax() if len(affordable) else sweep.index[1]
+    does = (sweep.judge_error <= plain.judge_error / 2) & (sweep.exact_nll <= plain.exact_nll + AFFORDABLE)
+    best = min(sweep.index[does & (sweep.index > 0)], default=sweep.index[1])
     real = paired.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
     by_weight = generators[generators.model.str.startswith("conditional-2d")].set_index("task_weight")
 
