@@ -69,7 +69,7 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"learning_rate": float("nan")}, "learning_rate = nan: it must be"),
         ({"learning_rate": float("inf")}, "learning_rate = inf: it must be"),
         ({"kl_warmup_epochs": float("inf")}, "kl_warmup_epochs = inf: it must be"),
-        ({"architecture": "vgg"}, "architecture = 'vgg': it must be one of aevb, mlp, resmlp, conv."),
+        ({"architecture": "vgg"}, "architecture = 'vgg': it must be one of aevb, mlp, resmlp, resmlp-wide, conv."),
         ({"dataset": "CIFAR10"}, "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST."),
         ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
         ({"device": "tpu9"}, "device = 'tpu9': this machine has no such device"),

@@ -141,6 +141,7 @@ class SynthesisParameters(Parameters):
     learning_rate: Rate
     updates: Positive
     validation_seeds: Count
+    nll_images: Count
     seed: Count
     precision: Precision
     device: Device
