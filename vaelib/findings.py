@@ -79,16 +79,16 @@ def failures(vaes: pd.DataFrame, arrays: dict[str, np.ndarray], best: str) -> di
     }
 
 
-def precision(vaes: pd.DataFrame, best: str) -> str:
+def precision(vaes: pd.DataFrame) -> str:
     """What bfloat16 cost, as a sentence, where a run in float32 tells."""
     plain = "Matrix products in training run in bfloat16 where the processor has it, all measurements in float32."
-    twin = vaes[vaes.model == f"{best}-float32"]
+    twin = vaes[vaes.model.str.endswith("-float32")]
     if twin.empty:
         return plain
-    slow, fast = twin.iloc[0], vaes.loc[f"vae/{best}-seed{twin.iloc[0].seed}"]
-    nll = vaes[vaes.model == best].exact_nll
+    slow, model = twin.iloc[0], twin.model.iloc[0].removesuffix("-float32")
+    fast, nll = vaes.loc[f"vae/{model}-seed{slow.seed}"], vaes[vaes.model == model].exact_nll
     return (
-        f"{plain} The same run trained in float32 took {slow.train_seconds / fast.train_seconds:.1f} times as long and "
+        f"{plain} The same run of `{model}` trained in float32 took {slow.train_seconds / fast.train_seconds:.1f} times as long and "
         f"came out {abs(fast.exact_nll - slow.exact_nll):.2f} nats "
         f"{'better' if slow.exact_nll < fast.exact_nll else 'worse'}; seeds differ among themselves by up to "
         f"{nll.max() - nll.min():.2f}."
