@@ -87,10 +87,10 @@ def precision(vaes: pd.DataFrame) -> str:
         return plain
     slow, model = twin.iloc[0], twin.model.iloc[0].removesuffix("-float32")
     fast, nll = vaes.loc[f"vae/{model}-seed{slow.seed}"], vaes[vaes.model == model].exact_nll
+    longer, gain = slow.train_seconds / fast.train_seconds, fast.exact_nll - slow.exact_nll
     return (
-        f"{plain} The same run of `{model}` trained in float32 took "
-        f"{slow.train_seconds / fast.train_seconds:.1f} times as long and came out {abs(fast.exact_nll - slow.exact_nll):.2f} nats "
-        f"{'better' if slow.exact_nll < fast.exact_nll else 'worse'}; seeds differ among themselves by up to "
+        f"{plain} The same run of `{model}` trained in float32 took {longer:.1f} times as long and came out "
+        f"{abs(gain):.2f} nats {'better' if gain > 0 else 'worse'}; seeds differ among themselves by up to "
         f"{nll.max() - nll.min():.2f}."
     )
 
