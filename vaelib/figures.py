@@ -176,12 +176,14 @@ def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
     for (above, below), panel in zip(axes.T, panels, strict=True):
         _show(above, panel["image"].reshape(28, 28), panel["title"])
         log_density = panel["log_density"].T
-        top = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
-        below.imshow(log_density, origin="lower", extent=panel["extent"], cmap="Greys", vmin=top - 8, vmax=top)
+        highest = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
+        below.imshow(log_density, origin="lower", extent=panel["extent"], cmap="Greys", vmin=highest - 8, vmax=highest)
         for name, colour in (("q", DIGIT_COLOURS[0]), ("best", DIGIT_COLOURS[1])):
             mean, deviation = panel[name]
             for sigmas in (1, 2):
                 below.add_patch(Ellipse(mean, *(2 * sigmas * deviation), fill=False, color=colour, linewidth=1.0))
+        left, right, bottom, top = panel["extent"]
+        below.set(xlim=(left, right), ylim=(bottom, top))  # ellipses outside would widen the view
         below.tick_params(labelsize=6)
         below.locator_params(nbins=3)
     return describe(figure, alt)
