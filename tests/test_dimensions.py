@@ -16,7 +16,7 @@ def x() -> torch.Tensor:
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 4])
 def test_log_prob_is_that_of_the_gaussian_with_this_covariance_and_of_scikit_learn(x, latent_dim):
-    model = dimensions.fit(x, latent_dim)
+    model = dimensions.fit(x, [latent_dim])[latent_dim]
     covariance = model.weight @ model.weight.T + model.variance * torch.eye(6, dtype=torch.float64)
     torch.testing.assert_close(model.log_prob(x), distributions.MultivariateNormal(model.mean, covariance).log_prob(x))
     torch.testing.assert_close(
@@ -25,7 +25,7 @@ def test_log_prob_is_that_of_the_gaussian_with_this_covariance_and_of_scikit_lea
 
 
 def test_log_likelihood_is_that_of_torch(x):
-    model = dimensions.fit(x, 2)
+    model = dimensions.fit(x, [2])[2]
     z = torch.randn(7, 2, dtype=torch.float64)
     noise = distributions.Independent(distributions.Normal(z @ model.weight.T + model.mean, model.variance**0.5), 1)
     torch.testing.assert_close(model.log_likelihood(x, z), noise.log_prob(x[:, None]))
@@ -39,12 +39,12 @@ def test_the_grid_has_as_many_points_as_the_cost_allows(latent_dim, side):
 
 
 def test_both_estimates_come_to_the_truth_in_two_dimensions(x):
-    model = dimensions.fit(x, 2)
+    model = dimensions.fit(x, [2])[2]
     few = x[:20]
     for z, bound in ((dimensions.grid(2, 160_000), 0.05), (dimensions.draws(2, 160_000, torch.Generator()), 0.3)):
         assert dimensions.errors(model, few, z).abs().max() < bound
 
 
 def test_a_mean_over_points_in_other_places_than_the_posterior_is_too_low(x):
-    model = dimensions.fit(x, 4)
+    model = dimensions.fit(x, [4])[4]
     assert dimensions.errors(model, x, torch.full((1, 4), 9.0, dtype=torch.float64)).max() < -1

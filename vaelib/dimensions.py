@@ -5,6 +5,7 @@ x ~ N(W z + mean, s^2 I), hence p(x) = N(mean, W W^T + s^2 I) in closed form. Na
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,17 +39,21 @@ class PPCA(NamedTuple):
         return -0.5 * (distance / self.variance + x.shape[1] * math.log(2 * math.pi * self.variance))
 
 
-def fit(x: Float[Tensor, "images pixels"], latent_dim: int) -> PPCA:
-    """The maximum-likelihood model: leading eigenvectors of the covariance, the mean of the other eigenvalues as noise.
+def fit(x: Float[Tensor, "images pixels"], latent_dims: Sequence[int]) -> dict[int, PPCA]:
+    """The maximum-likelihood model of each of these latent dimensions.
 
-    Raises `ValueError` unless `latent_dim` is below the number of pixels.
+    Its directions are the leading eigenvectors of the covariance, its noise the mean of the other eigenvalues. Raises
+    `ValueError` unless there are fewer latent dimensions than pixels.
     """
-    if latent_dim >= x.shape[1]:
-        raise ValueError(f"{latent_dim} latent dimensions leave no noise in {x.shape[1]} pixels")
+    if max(latent_dims) >= x.shape[1]:
+        raise ValueError(f"{max(latent_dims)} latent dimensions leave no noise in {x.shape[1]} pixels")
     values, vectors = torch.linalg.eigh(x.T.cov())  # ascending
-    variance = values[:-latent_dim].mean().item()
-    weight = vectors[:, -latent_dim:] * (values[-latent_dim:] - variance).clamp(min=0).sqrt()
-    return PPCA(x.mean(0), weight, variance)
+    models = {}
+    for latent_dim in latent_dims:
+        variance = values[:-latent_dim].mean().item()
+        weight = vectors[:, -latent_dim:] * (values[-latent_dim:] - variance).clamp(min=0).sqrt()
+        models[latent_dim] = PPCA(x.mean(0), weight, variance)
+    return models
 
 
 def grid(latent_dim: int, points: int) -> Float[Tensor, "points latent"]:
