@@ -73,7 +73,7 @@ def generator_run(judge_run: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def sweep_runs(judge_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Folders of small runs of synthesis.ipynb without and with the classifier in the loss."""
     folder = tmp_path_factory.mktemp("runs")
-    small = {"architecture": "mlp", "train_images": 1000, "images": 300, "epochs": 1, "updates": 20, "nll_images": 10}
+    small = {"architecture": "mlp", "train_images": 1000, "images": 300, "epochs": 1, "updates": 20, "nll_images": 2}
     for weight in (0, 50):
         ended = run_notebook("synthesis", folder / f"weight{weight}", judge_run=judge_run, task_weight=weight, **small)
         assert ended.returncode == 0, ended.stderr[-3000:]

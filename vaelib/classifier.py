@@ -12,6 +12,7 @@ from vaelib.metrics import CLASSES
 from vaelib.networks import Maps
 from vaelib.training import Loss
 
+BLOCK = 250  # images classified together: with more the maps no longer fit the cache, which takes twice as long
 ROTATION, SHIFT, SCALE = 15.0, 2.0, 0.1  # the largest affine changes: degrees, pixels, and the share of the size
 
 
@@ -71,7 +72,7 @@ def random_affine(x: Float[Tensor, "batch 784"], generator: torch.Generator) -> 
 @torch.no_grad()
 def predict(model: Classifier, images: data.Images) -> Int64[Tensor, " images"]:
     """The most probable digit of each image."""
-    return torch.cat([model(data.grey(block)).argmax(-1) for block in images.images.split(2000)])
+    return torch.cat([model(data.grey(block)).argmax(-1) for block in images.images.split(BLOCK)])
 
 
 def accuracy(model: Classifier, images: data.Images) -> float:

@@ -1,12 +1,14 @@
 """The numbers of one trained VAE: ELBO, exact likelihood, gaps, protocol identities, latent neighbours, samples."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from vaelib import data, figures, identities, metrics
 from vaelib.gaps import gaussian_elbo, split_gap
-from vaelib.marginal import exact_log_likelihood, importance_bound, importance_weights
+from vaelib.marginal import Exact, exact_log_likelihood, importance_bound, importance_weights
 from vaelib.objectives import kl_divergence
 from vaelib.vae import VAE, Posterior, log_normal
 
@@ -117,15 +119,27 @@ def sample_classes(model: VAE, training: data.Images, seed: int = 0) -> np.ndarr
 
 
 @torch.no_grad()
-def posterior_panel(
-    model: VAE, x: Tensor, q: Posterior, best: Posterior, title: str, points: int = 160
+def posterior_panels(
+    model: VAE, x: Tensor, q: Posterior, best: Posterior, titles: Sequence[str], close: bool = False
+) -> list[dict[str, object]]:
+    """The exact posteriors of images ([count, 784]) for `figures.posteriors`, each on a grid that shows it whole.
+
+    The grid shows q too, or with `close` only the best Gaussian.
+    """
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(len(x), dtype=torch.bool))
+    gaussians = [[Posterior(g.mean[i], g.log_variance[i]) for i in range(len(x))] for g in (q, best)]
+    each = zip(x, *gaussians, titles, strict=True)
+    return [_panel(model, exact.part(i, 1), *image, close) for i, image in enumerate(each)]
+
+
+def _panel(
+    model: VAE, exact: Exact, x: Tensor, q: Posterior, best: Posterior, title: str, close: bool, points: int = 160
 ) -> dict[str, object]:
-    """The exact posterior of one image ([784]) on a grid that shows it and q whole, for `figures.posteriors`."""
-    exact = exact_log_likelihood(model, x[None], keep_nodes=torch.ones(1, dtype=torch.bool))
     nodes = exact.nodes
+    shown = best if close else q
     seen = nodes.z[nodes.log_joint > nodes.log_joint.max() - 8]
-    reach = 2.5 * torch.exp(0.5 * q.log_variance)
-    corners = torch.cat([seen, (q.mean - reach)[None], (q.mean + reach)[None]])
+    reach = 2.5 * torch.exp(0.5 * shown.log_variance)
+    corners = torch.cat([seen, (shown.mean - reach)[None], (shown.mean + reach)[None]])
     low, high = corners.amin(0), corners.amax(0)
     centre, half = (low + high) / 2, 0.55 * (high - low).max()  # the same scale on both axes
     axes = [torch.linspace(-1, 1, points, device=x.device) * half + c for c in centre]

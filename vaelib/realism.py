@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from vaelib import data
-from vaelib.classifier import Classifier
+from vaelib.classifier import BLOCK, Classifier
 
 NEIGHBOURS = 3  # of the balls that make up a manifold; theirs too
 MANIFOLD_IMAGES = 5_000  # of each set, for precision and recall
@@ -23,7 +23,7 @@ LAPLACE = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
 @torch.no_grad()
 def features(model: Classifier, images: data.Images) -> Float[Tensor, "images features"]:
     """The classifier's hidden units for each image."""
-    return torch.cat([model.features(data.grey(block)).float() for block in images.images.split(2000)])
+    return torch.cat([model.features(data.grey(block)).float() for block in images.images.split(BLOCK)])
 
 
 def frechet_distance(real: Float[Tensor, "n features"], made: Float[Tensor, "m features"]) -> float:
