@@ -4,10 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from vaelib import paired
-from vaelib.augmentation import CHOICE_FRACTION
 from vaelib.summary import Summary, with_interval
-from vaelib.tables import objective_name
+from vaelib.tables import gain, objective_name
 
 AFFORDABLE = 2.0  # nats of exact likelihood that a classifier in the loss may cost
 
@@ -122,14 +120,7 @@ def task(sweep: pd.DataFrame, generators: pd.DataFrame, augmentation: pd.DataFra
     plain, heaviest = sweep.loc[0.0], sweep.index.max()
     does = (sweep.judge_error <= plain.judge_error / 2) & (sweep.exact_nll <= plain.exact_nll + AFFORDABLE)
     best = min(sweep.index[does & (sweep.index > 0)], default=sweep.index[1])
-    real = paired.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
     by_weight = generators[generators.model.str.startswith("conditional-2d")].set_index("task_weight")
-
-    def gain(weight: float) -> str:
-        """Points on validation images at 20 %, over the seeds that both have."""
-        scores = {seed: by_weight.loc[weight].get(f"validation_accuracy_seed{seed}") for seed in real.index}
-        return with_interval(100 * (score - real[seed]) for seed, score in scores.items() if pd.notna(score))
-
     values: dict[str, Any] = {"weight": f"{best:g}", "heaviest": f"{heaviest:g}"}
     for name, weight in (("plain", 0.0), ("best", best), ("heavy", heaviest)):
         row = sweep.loc[weight]
@@ -140,6 +131,6 @@ def task(sweep: pd.DataFrame, generators: pd.DataFrame, augmentation: pd.DataFra
             "cost": row.exact_nll - plain.exact_nll,
             "precision": 100 * row.precision,
             "recall": 100 * row.recall,
-            "gain": gain(weight),
+            "gain": gain(by_weight.loc[weight], augmentation),
         }
     return {"task": values}
