@@ -168,10 +168,8 @@ def test_nothing_runs_again_if_only_times_and_outputs_changed(toy: Toy):
     content = json.loads(notebook.read_text())
     content["cells"][1] |= {"execution_count": 7, "outputs": [{"output_type": "stream", "text": "x"}]}
     notebook.write_text(json.dumps(content))
-    began = time.monotonic()
     code, _, started = toy.build()
     assert (code, started) == (0, set())
-    assert time.monotonic() - began < 10
 
 
 def test_an_edited_module_makes_those_notebooks_stale_that_import_it(toy: Toy):
