@@ -313,6 +313,18 @@ def test_imports_are_followed_through_every_form_of_them(tmp_path: Path):
     assert names == {"__init__", "a", "b", "c", "d"}
 
 
+def test_runs_start_as_declared_and_what_they_need_before_them(toy: Toy):
+    toy.scale.write_text(
+        "experiments:\n"
+        "  beta: {runs: {first: {value: 1, needs: {alpha_run: alpha/needed}}}}\n"
+        "  alpha: {runs: {second: {value: 2}, another: {value: 3}, needed: {value: 4}}}\n"
+    )
+    toy.command[-1] = "1"  # core
+    code, output, _ = toy.build()
+    order = [line.split(": ")[1] for line in output.splitlines() if line.startswith("run ")]
+    assert (code, order) == (0, ["alpha/needed", "beta/first", "alpha/second", "alpha/another"])
+
+
 @pytest.mark.parametrize("scale", sorted(path.stem for path in (PROJECT / "workflow" / "scales").glob("*.yaml")))
 def test_the_scales_of_the_project_are_valid(scale: str):
     assert plan.load(PROJECT, scale).runs

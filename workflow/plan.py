@@ -11,6 +11,9 @@
         runs:
           conv: {needs: {vae_run: vae/conv-seed0}}           latent_space/conv
 
+Runs are started in the order in which they stand here, as far as what they need is finished. The longest should stand
+first, so that none is left to run alone in the end.
+
 Three keys of a run mean something here; every other one is a parameter of the notebook.
 
 * `seeds: [0, 1]` makes a run of each seed, named `<run>-seed<seed>`, with the parameter `seed`.
@@ -79,6 +82,20 @@ class Plan:
 
     runs: dict[str, Run]
     banner: str
+
+    def priorities(self) -> dict[str, int]:
+        """Higher for a run declared earlier; what a run needs is as urgent as the run itself."""
+        found: dict[str, int] = {}
+
+        def mark(run: str, priority: int) -> None:
+            if run not in found:
+                found[run] = priority
+                for needed in self.runs[run].needed:
+                    mark(needed, priority)
+
+        for place, run in enumerate(self.runs):
+            mark(run, len(self.runs) - place)
+        return found
 
 
 def load(project: Path, scale: str) -> Plan:
