@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torchvision.transforms import functional as transforms
 
 from vaelib import classifier, data, training, weights
@@ -118,4 +117,3 @@ def test_a_saved_classifier_is_the_same_when_loaded(model, tmp_path):
     loaded = weights.load(classifier.Classifier, tmp_path / "model.safetensors", torch.device("cpu"))
     x = torch.rand(5, 784)
     assert torch.equal(model(x), loaded(x))
-    assert F.cross_entropy(loaded(x), torch.zeros(5, dtype=torch.long)) > 0

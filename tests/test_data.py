@@ -128,13 +128,13 @@ def test_a_damaged_unpacked_file_is_named_with_what_to_do(root, damage):
 
 def test_a_dataset_that_is_neither_there_nor_to_be_had_is_one_clear_message(tmp_path, offline):
     text = message(name="FashionMNIST", root=tmp_path)
-    assert "FashionMNIST is not in" in text and str(tmp_path) in text and "could not be downloaded" in text
+    assert "FashionMNIST could neither be read from" in text and str(tmp_path) in text and "nor downloaded" in text
     assert "t10k-labels-idx1-ubyte.gz" in text and "no network" in text.replace("Error downloading", "no network")
 
 
 def test_a_missing_archive_that_cannot_be_downloaded_is_one_clear_message(root):
     (root / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
-    assert "could not be downloaded" in message(root=root)
+    assert "could neither be read" in message(root=root)
 
 
 def test_a_damaged_unpacked_file_without_its_archive_is_one_clear_message(root):
@@ -143,7 +143,7 @@ def test_a_damaged_unpacked_file_without_its_archive_is_one_clear_message(root):
     (raw / "t10k-images-idx3-ubyte.gz").unlink()
     unpacked = raw / "t10k-images-idx3-ubyte"
     unpacked.write_bytes(unpacked.read_bytes()[:-100])
-    assert "MNIST" in message(root=root, split="test")
+    assert f"MNIST could neither be read from {raw}" in message(root=root, split="test")
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,22 @@ def test_every_beginning_of_a_half_has_the_classes_in_the_proportions_of_all_ima
 
 
 def test_the_halves_are_always_the_same(halves):
-    assert [data.checksum(half) for half in halves] == [data.checksum(data.load("MNIST", h)) for h in data.HALVES]
+    assert [data.checksum(half) for half in halves] == ["3b96186b", "f489f22c"]
+
+
+def test_a_split_that_does_not_exist_is_refused_instead_of_giving_all_images():
+    with pytest.raises(ValueError, match="no split 'valid'; there are train, validation, test"):
+        data.load("MNIST", "valid")
+
+
+def test_only_protocol_a_is_binary_in_training_and_in_evaluation(mnist):
+    images = mnist["test"].images[:20]
+    for protocol in "ABC":
+        for x in (data.training_pixels(images, protocol, torch.Generator()), data.evaluation_pixels(images, protocol)):
+            if protocol == "A":
+                assert set(x.unique().tolist()) == {0.0, 1.0}
+            else:
+                assert torch.equal(x, images.flatten(1) / 255)
 
 
 @pytest.mark.parametrize(("split", "sizes"), [("train", [55_000, 5_000]), ("first_half", [27_500, 2_500])])

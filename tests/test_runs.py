@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from vaelib import runs
 from vaelib.parameters import VAEParameters
@@ -72,8 +72,11 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"architecture": "vgg"}, "architecture = 'vgg': it must be one of aevb, mlp, resmlp, resmlp-wide, conv."),
         ({"dataset": "CIFAR10"}, "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST."),
         ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
-        ({"device": "tpu9"}, "device = 'tpu9': this machine has no such device"),
-        ({"device": "cuda:77"}, "device = 'cuda:77': this machine has no such device"),
+        ({"device": "tpu9"}, "device = 'tpu9': it cannot be used here"),
+        ({"objective": "iwae"}, "objective = 'iwae' needs importance_samples of 2 or more"),
+        ({"objective": "marginal", "encoder_epochs": 1}, "needs importance_samples of 10 or more along each axis"),
+        ({"run_dir": Path("results")}, "it must be a valid string"),
+        ({"device": "cuda:77"}, "device = 'cuda:77': it cannot be used here"),
         ({"likelihood": "gaussian"}, "protocol = 'A' does not fit likelihood = 'gaussian': a Bernoulli"),
         ({"protocol": "C"}, "protocol = 'C' does not fit likelihood = 'bernoulli'"),
     ],
@@ -133,6 +136,24 @@ def test_a_full_disk_is_a_run_error_and_leaves_the_old_file_untouched(tmp_path):
         t.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_an_array_file_that_cannot_be_written_is_a_run_error_and_a_written_one_others_may_read(tmp_path, config):
+    run = Run(tmp_path / "run", config)
+    run.write_arrays("arrays.safetensors", {"a": np.zeros(3)})
+    assert (run.folder / "arrays.safetensors").stat().st_mode & 0o777 == 0o666 & ~runs._umask()
+    with pytest.raises(RunError, match="could not be written"), atomic(run.folder / "more.safetensors") as path:
+        save_file({"a": np.zeros(3)}, path.parent / "missing" / path.name)
+
+
+def test_a_record_must_be_of_a_run_with_the_wanted_parameters(tmp_path, config):
+    Run(tmp_path / "run", config).finish({}, "abcd1234", "cpu")
+    name, value = next(iter(config.model_dump().items()))
+    assert read_record(tmp_path / "run", **{name: value})["config"][name] == value
+    with pytest.raises(RunError, match=f"was run with {name} = .*; 'other' is needed here"):
+        read_record(tmp_path / "run", **{name: "other"})
+    with pytest.raises(RunError, match="has no parameter split: it is a run of another notebook"):
+        read_record(tmp_path / "run", split="train")
 
 
 def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, config):

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from vaelib import data, training
+from vaelib import data, training, vaegan
+from vaelib.classifier import Classifier, classifier_loss
 from vaelib.gaps import gaussian_elbo
 from vaelib.vae import VAE
 
@@ -72,6 +73,35 @@ def test_an_interrupted_run_ends_with_the_numbers_of_one_never_interrupted(start
     history = list(epochs)
     assert [metrics["epoch"] for metrics in history] == [1, 2, 3]
     assert numbers(history) == expected and same_weights(resumed, uninterrupted)
+
+
+@pytest.mark.parametrize("kind", ["classifier", "vaegan"])
+def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_numbers(images, tmp_path, kind):
+    def start(path=None):
+        torch.manual_seed(5)
+        model = Classifier() if kind == "classifier" else vaegan.VAEGAN("mlp")
+        loss = classifier_loss(model) if kind == "classifier" else vaegan.vaegan_loss(model, 1.0)
+        options = {"epochs": EPOCHS, "batch_size": 100, "checkpoint": path}
+        return model, training.train(model, loss, images[0], None, **options)
+
+    uninterrupted, epochs = start()
+    expected = numbers(epochs)
+    path = tmp_path / "checkpoint.safetensors"
+    next(start(path)[1])
+    resumed, epochs = start(path)
+    assert numbers(epochs) == expected and same_weights(resumed, uninterrupted)
+
+
+def test_a_checkpoint_of_other_code_is_ignored(start, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.safetensors"
+    next(start(checkpoint=path, learning_rate=0.1)[1])
+    monkeypatch.setattr(training, "code_digest", lambda: "edited")
+    assert numbers(start(checkpoint=path)[1]) == numbers(start()[1])
+
+
+def test_a_training_that_runs_away_stops_with_a_message(start):
+    with pytest.raises(training.TrainingError, match=r"the loss became .* in epoch 1: take a smaller learning_rate"):
+        list(start(learning_rate=1e12)[1])
 
 
 def test_a_finished_checkpoint_gives_the_record_and_the_best_weights_at_once(start, tmp_path):
@@ -214,8 +244,20 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(steps, warmup):
 @pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_precision_and_device_by_name(name, dtype):
     assert training.resolve_precision(name, torch.device("cpu")) == dtype
-    assert training.resolve_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
     assert training.resolve_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("found", "taken"), [(None, "cpu"), ("cuda", "cuda"), ("mps", "cpu")])
+def test_auto_takes_the_accelerator_that_has_float64_and_else_the_processor(monkeypatch, found, taken):
+    found = found and torch.device(found)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found)
+    assert training.resolve_device("auto") == torch.device(taken)
+
+
+@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, native, dtype):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native})
+    assert training.resolve_precision("auto", torch.device("cpu")) == dtype
 
 
 def test_progress_prints_a_line_an_epoch_with_the_time_left(capsys):

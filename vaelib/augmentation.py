@@ -56,7 +56,13 @@ def updates_of(budget: str, updates: int, images: int, real: int) -> int:
 
 
 def train_classifier(
-    images: data.Images, *, updates: int, batch_size: int, learning_rate: float, seed: int, precision: torch.dtype
+    images: data.Images,
+    *,
+    updates: int,
+    seed: int,
+    precision: torch.dtype,
+    batch_size: int = 128,
+    learning_rate: float = 0.004,
 ) -> Classifier:
     """A fresh classifier after `updates` updates on these images, without any choice of epoch."""
     torch.manual_seed(seed)

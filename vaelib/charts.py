@@ -11,8 +11,8 @@ from vaelib.figures import DIGIT_COLOURS, WIDTH, describe, in_house_style, new_f
 
 
 @in_house_style
-def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Figure:
-    """ELBO by epoch, training (dashed) and validation (solid), one colour a run."""
+def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str, quantity: str = "ELBO") -> Figure:
+    """ELBO, or what else was maximised, by epoch: training (dashed) and validation (solid), one colour a run."""
     figure, axes = new_figure(WIDTH, 2.6)
     for colour, (name, history) in zip(DIGIT_COLOURS, histories.items(), strict=False):
         axes.plot(history.epoch, history.validation_elbo, color=colour, marker=".", label=name)
@@ -20,11 +20,11 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str) -> Fig
     best = max(history.validation_elbo.max() for history in histories.values())
     worst = min(history.validation_elbo.iloc[min(1, len(history) - 1)] for history in histories.values())
     axes.set_ylim(worst - 2, best + 2)
-    axes.set(xlabel="epoch", ylabel=f"ELBO, protocol {protocol} (nats)")
-    axes.legend(title="solid: validation\ndashed: training", loc="lower right")
+    axes.set(xlabel="epoch", ylabel=f"{quantity}, protocol {protocol} (nats)")
+    axes.legend(title="solid: validation\ndashed: training", loc="center left", bbox_to_anchor=(1.0, 0.5))
     last = ", ".join(f"{name} {history.validation_elbo.max():.1f}" for name, history in histories.items())
     return describe(
-        figure, f"Curves of the ELBO against the epoch, rising and flattening. Best validation: {last} nats."
+        figure, f"Curves of the {quantity} against the epoch, rising and flattening. Best validation: {last} nats."
     )
 
 
@@ -111,7 +111,7 @@ def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], e
         axes.plot(samples, values, marker="o", markersize=3, color=colour, label=name)
         axes.axhline(exact[name], color=colour, linestyle=":")
     axes.set(xscale="log", xlabel="importance samples K", ylabel="bound (nats)")
-    axes.legend(loc="lower right")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     last = "; ".join(f"{n} from {v[0]:.1f} to {v[-1]:.2f}, exact {exact[n]:.2f}" for n, v in bounds.items())
     return describe(figure, f"Curves of the bound rising with the number of importance samples: {last}.")
 

@@ -1,4 +1,4 @@
-"""Image data: verified archives, one uint8 tensor a split, and the two pixel protocols."""
+"""Image data: verified archives, one uint8 tensor a split, and the pixels of each protocol."""
 
 import zlib
 from pathlib import Path
@@ -17,6 +17,7 @@ DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
 HALF_VALIDATION_IMAGES = 2_500  # the same of a half
 HALVES = ("first_half", "second_half")
+SPLITS = ("train", "validation", "test", *HALVES)
 SIDE = 28
 PIXELS = SIDE * SIDE
 HALVES_SEED = 0  # of the one division of the training images into two halves
@@ -62,8 +63,11 @@ def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / 
     all, 30,000 each; every beginning of a half has all classes in their proportions, so that `take` gives nested
     and balanced subsets. Archives under `root` are used as they are; missing ones are downloaded.
 
-    Raises `DataError` when an archive or an unpacked file is damaged, or cannot be downloaded.
+    Raises `DataError` when an archive or an unpacked file is damaged, or cannot be downloaded, and `ValueError` for
+    another split.
     """
+    if split not in SPLITS:
+        raise ValueError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
     folder = Path(root) / name / "raw"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):  # two runs that start together unpack once
@@ -107,7 +111,7 @@ def _verified(name: str, train: bool, root: Path, folder: Path) -> torchvision.d
     for archive, md5 in archives:
         if archive.exists() and not check_integrity(archive, md5):
             raise DataError(
-                f"{archive} is damaged (its MD5 sum is not {md5}). Restore it (git checkout -- {archive.name}) "
+                f"{archive} is damaged (its MD5 sum is not {md5}). Restore it (git checkout -- {archive}) "
                 "or delete it to have it downloaded again."
             )
         unpacked = archive.with_suffix("")
@@ -118,7 +122,7 @@ def _verified(name: str, train: bool, root: Path, folder: Path) -> torchvision.d
     except (RuntimeError, OSError) as error:
         names = ", ".join(archive.name for archive, _ in archives)
         raise DataError(
-            f"{name} is not in {folder} and could not be downloaded ({_first_line(error)}). "
+            f"{name} could neither be read from {folder} nor downloaded ({_first_line(error)}). "
             f"Put its archives there ({names}), or choose a dataset that is there."
         ) from None
 
@@ -167,8 +171,8 @@ def training_pixels(
 
 
 def evaluation_pixels(images: UInt8[Tensor, "count 1 28 28"], protocol: str) -> Float[Tensor, "count 784"]:
-    """The pixels that a protocol is evaluated on: grey for B, for A one fixed binary sample an image."""
-    if protocol == "B":
+    """The pixels that a protocol is evaluated on: for A one fixed binary sample an image, else grey."""
+    if protocol != "A":
         return grey(images)
     generator = torch.Generator(images.device).manual_seed(TEST_SAMPLE_SEED)
     return binarise(images, generator)

@@ -64,7 +64,7 @@ def grid(latent_dim: int, points: int) -> Float[Tensor, "points latent"]:
 
 def draws(latent_dim: int, points: int, generator: torch.Generator) -> Float[Tensor, "points latent"]:
     """Independent draws of the prior."""
-    return torch.randn(points, latent_dim, generator=generator, dtype=torch.float64)
+    return torch.randn(points, latent_dim, generator=generator, dtype=torch.float64, device=generator.device)
 
 
 def errors(

@@ -28,10 +28,10 @@ def _one_of(names: Iterable[str]) -> AfterValidator:
 def _check_device(name: str) -> str:
     try:
         device = torch.device("cpu" if name == "auto" else name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=device, dtype=torch.float64)
+    except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"this machine has no such device ({reason}); auto takes the best there is") from None
+        raise ValueError(f"it cannot be used here ({reason}); auto takes the best there is") from None
     return name
 
 
@@ -41,6 +41,7 @@ def _none_twice(names: list[str]) -> list[str]:
     return names
 
 
+FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
 MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
@@ -85,7 +86,18 @@ class VAEParameters(Parameters):
         return self
 
     @model_validator(mode="after")
+    def _samples_fit(self) -> "VAEParameters":
+        if self.objective == "iwae" and self.importance_samples < 2:
+            raise ValueError("objective = 'iwae' needs importance_samples of 2 or more: with 1 it is the ELBO")
+        return self
+
+    @model_validator(mode="after")
     def _marginal_is_affordable(self) -> "VAEParameters":
+        if self.objective == "marginal" and self.importance_samples < FEWEST_DRAWS:
+            raise ValueError(
+                f"objective = 'marginal' needs importance_samples of {FEWEST_DRAWS} or more along each axis, not "
+                f"{self.importance_samples}: all images of a batch share them"
+            )
         if self.objective == "marginal" and self.importance_samples**self.latent_dim > MOST_DRAWS:
             raise ValueError(
                 f"objective = 'marginal' decodes importance_samples^latent_dim latents at every step, here "

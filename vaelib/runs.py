@@ -10,6 +10,7 @@ import os
 import platform
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +63,7 @@ def parameters(schema: type[P], namespace: Mapping[str, Any]) -> P:
     plain = {
         name: value
         for name, value in namespace.items()
-        if not name.startswith("_") and isinstance(value, str | int | float | list | dict | None)
+        if not name.startswith("_") and isinstance(value, str | int | float | list | tuple | dict | Path | None)
     }
     first_pass = not any(isinstance(value, schema) for value in namespace.values())
     known = schema.model_fields
@@ -107,12 +109,21 @@ def atomic(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # safetensors' files are for their owner alone
         temporary.replace(path)
-    except OSError as error:
-        raise RunError(f"{path} could not be written: {error.strerror or error}. Nothing was replaced.") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"{path} could not be written: {reason}. Nothing was replaced.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The permissions that new files do not get; it can be read only by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 class Run:
@@ -125,6 +136,7 @@ class Run:
         self.folder = resolve(folder)
         self.config = config
         self.started = datetime.now(UTC)
+        self.environment = _environment()  # now: the commit may be another one when the run ends
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / RECORD).unlink(missing_ok=True)
@@ -148,7 +160,7 @@ class Run:
             "config": self.config.model_dump(),
             "metrics": {name: _plain(value) for name, value in metrics.items()},
             "provenance": {
-                **_environment(),
+                **self.environment,
                 "device": device,
                 "dataset_checksum": dataset_checksum,
                 "started": self.started.isoformat(timespec="seconds"),
@@ -174,9 +186,9 @@ def _plain(value: Any) -> float | int | str | bool | None:
 
 
 def _environment() -> dict[str, Any]:
-    """Commit, versions and threads. `commit` ends in "+" when the work tree had changes."""
+    """Commit, versions and threads. `commit` ends in "+" when package or notebooks had changes."""
     commit = _git("rev-parse", "HEAD")
-    if commit and _git("status", "--porcelain", "--untracked-files=no"):
+    if commit and _git("status", "--porcelain", "--", "vaelib", "notebooks"):
         commit += "+"
     torch = sys.modules.get("torch")
     return {
@@ -197,10 +209,19 @@ def _git(*arguments: str) -> str | None:
     return answer.stdout.strip()
 
 
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """The record of a finished run.
+def code_digest() -> str:
+    """CRC-32 of the package's modules as hexadecimal."""
+    crc = 0
+    for module in sorted((PROJECT_ROOT / "vaelib").glob("*.py")):
+        crc = zlib.crc32(module.read_bytes(), crc)
+    return f"{crc:08x}"
 
-    Raises `RunError` when the folder is missing, has no record (the run failed or is not finished) or a damaged one.
+
+def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:
+    """The record of a finished run, whose parameters must have the `wanted` values.
+
+    Raises `RunError` when the folder is missing, has no record (the run failed or is not finished), a damaged one, or
+    that of a run with other parameters or of another notebook.
     """
     folder = resolve(folder)
     path = folder / RECORD
@@ -210,9 +231,15 @@ def read_record(folder: str | Path) -> dict[str, Any]:
         raise RunError(f"{folder} holds no {RECORD}: its run failed or is not finished. Run it again.")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        return {part: record[part] for part in ("config", "metrics", "provenance")}
+        record = {part: record[part] for part in ("config", "metrics", "provenance")}
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged ({error}). Delete the folder and run it again.") from error
+    for name, value in wanted.items():
+        if name not in record["config"]:
+            raise RunError(f"{folder} has no parameter {name}: it is a run of another notebook than is needed here.")
+        if record["config"][name] != value:
+            raise RunError(f"{folder} was run with {name} = {record['config'][name]!r}; {value!r} is needed here.")
+    return record
 
 
 def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -10,17 +10,17 @@ from vaelib.training import Loss
 from vaelib.vae import VAE
 
 
-def task_loss(model: VAE, critic: Classifier, weight: float, protocol: str = "B", beta: float = 1.0) -> Loss:
+def task_loss(model: VAE, critic: Classifier, weight: float, beta: float = 1.0) -> Loss:
     """Minus the ELBO, plus `weight` times the critic's cross-entropy on reconstructions and on prior samples.
 
-    The critic is a classifier trained beforehand; from here on its weights are frozen, since otherwise generator and
-    critic could agree on a private code instead of on digits. Gradients pass through it to the decoder, and by way of
-    the reconstructions to the encoder.
+    Pixels are grey (protocol B), as the critic knows them. It is a classifier trained
+    beforehand; from here on its weights are frozen, since otherwise generator and critic could agree on a private code
+    instead of on digits. Gradients pass through it to the decoder, and by way of the reconstructions to the encoder.
     """
     critic.eval().requires_grad_(False)
 
     def loss(batch: data.Images, generator: torch.Generator, epochs_done: float):
-        x = data.training_pixels(batch.images, protocol, generator)
+        x = data.grey(batch.images)
         given = model.given(batch.labels)
         posterior = given.posterior(x)
         z = posterior.sample(1, generator)[0]

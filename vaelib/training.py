@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vaelib import data
 from vaelib.objectives import OBJECTIVES
-from vaelib.runs import atomic
+from vaelib.runs import UserError, atomic, code_digest
 from vaelib.vae import VAE
 
 WARMUP_STEPS = 200  # optimiser steps over which the learning rate rises to its full value
@@ -28,11 +28,19 @@ LARGEST_GRADIENT = 100.0  # longer gradients are scaled down to this norm: one r
 Loss = Callable[[data.Images, torch.Generator, float], dict[str, Float[Tensor, " batch"]]]
 
 
+class TrainingError(UserError):
+    """The training cannot go on; the message says what to change."""
+
+
 def resolve_device(name: str = "auto") -> torch.device:
-    """The device called `name`; "auto" is the machine's accelerator where it has one, else the processor."""
+    """The device called `name`; "auto" is the machine's accelerator where it has one, else the processor.
+
+    Apple's "mps" counts as none: it lacks float64, in which sums over images are taken.
+    """
     if name != "auto":
         return torch.device(name)
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return accelerator if accelerator and accelerator.type != "mps" else torch.device("cpu")
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:
@@ -109,7 +117,8 @@ def train(
     Metrics are `train_*` (running means over the epoch) and `validation_*` of every term of `loss`, on the same
     scale. The best epoch is that of the lowest validation loss; without validation images it is the last one. With a
     `checkpoint` path the whole state is kept there after each epoch, and an interrupted run of the same
-    `configuration` goes on from it to the same numbers; epochs already done are yielded again from the record.
+    `configuration` goes on from it to the same numbers, unless the package's code has changed in between; epochs
+    already done are yielded again from the record. Raises `TrainingError` when the loss is no finite number any more.
 
     An epoch is one pass over the training images, or with `epoch_images` as many passes as show that many images (the
     last of them cut short), so that trainings on sets of different size can have equal numbers of updates.
@@ -121,7 +130,7 @@ def train(
     optimiser = torch.optim.Adam(parameters, lr=learning_rate, betas=betas, fused=True)
     epoch_images = epoch_images or len(training.labels)
     steps_an_epoch = math.ceil(epoch_images / batch_size)
-    state = _State(model, optimiser, generator, checkpoint, json.dumps([configuration, epochs, seed]))
+    state = _State(model, optimiser, generator, checkpoint, json.dumps([configuration, epochs, seed, code_digest()]))
     state.restore()
     yield from state.history
 
@@ -144,6 +153,10 @@ def train(
             optimiser.step()
             for name, values in terms.items():
                 totals[name] = totals.get(name, 0.0) + values.detach().double().sum()
+        if not totals["loss"].isfinite():
+            raise TrainingError(
+                f"the loss became {totals['loss'].item()} in epoch {epoch + 1}: take a smaller learning_rate"
+            )
         model.eval()
         metrics = {
             "epoch": epoch + 1,
@@ -219,6 +232,10 @@ class _State:
                 index, key = name.split(".", 1)
                 adam.setdefault(int(index), {})[key] = t
             self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": adam})
+            for parameter, entry in self.optimiser.state.items():
+                moments = {name: t for name, t in entry.items() if t.shape == parameter.shape}
+                # The fused step pairs elements by their place in memory, which `channels_last` changes.
+                entry |= {name: torch.empty_like(parameter).copy_(t) for name, t in moments.items()}
 
     def finish(self) -> None:
         """Leave the model with the weights of its best epoch."""

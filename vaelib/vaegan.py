@@ -1,7 +1,7 @@
 """VAE-GAN (Larsen et al. 2016): a discriminator behind the decoder, as critic and as measure of similarity.
 
 The pixel likelihood is replaced by a Gaussian around a hidden layer D_l of the discriminator, p(D_l(x) | z) =
-N(D_l(x); D_l(decoded), I). What distinguishes the method is which loss reaches which network (algorithm 1):
+N(D_l(x); D_l(decoded), s^2 I). What distinguishes the method is which loss reaches which network (algorithm 1):
 
     encoder          KL + feature likelihood
     decoder          gamma * feature likelihood, and to be taken for real

@@ -109,8 +109,8 @@ def snakemake(scale: str, cores: int, lock: TextIO, screen: Screen) -> int:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
     command += ["--directory", str(results), "--config", f"scale={scale}", "--cores", str(cores)]
     command += ["--nolock"]  # ours is held already, and never goes stale
-    if gpus := len(list(Path("/dev").glob("nvidia[0-9]*"))):
-        command += ["--resources", f"accelerator={gpus * RUNS_PER_GPU}"]
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        command += ["--resources", f"accelerator={RUNS_PER_GPU}"]  # of several GPUs, torch takes the first
     with subprocess.Popen(
         command,
         cwd=PROJECT,
