@@ -231,7 +231,7 @@ def test_executed_images_have_alternative_text(run: str, request: pytest.Fixture
     ("experiment", "values", "said"),
     [
         ("vae", {"epohcs": 3, "batch_size": -1}, ["did you mean 'epochs'?", "batch_size = -1: it must be"]),
-        ("vae", {"objective": "marginal"}, ["it needs encoder_epochs"]),
+        ("vae", {"objective": "marginal", "importance_samples": 20}, ["it needs encoder_epochs"]),
         ("latent_space", {"vae_run": "results/no-such-run"}, ["there is no run at", "Run its notebook first"]),
         ("synthesis", {"generator": "regions", "latent_dim": 3}, ["needs latent_dim = 2, not 3"]),
         (

@@ -9,7 +9,8 @@ from vaelib import theory
 @pytest.fixture
 def vaes() -> pd.DataFrame:
     """Two architectures, one of them trained on log p(x) too; two seeds of that."""
-    common = {"protocol": "A", "approximation_gap": 0.5, "kl": 7.0, "epochs": 3, "importance_samples": 5}
+    common = {"protocol": "A", "approximation_gap": 0.5, "kl": 7.0, "epochs": 3, "importance_samples": 5,
+              "latent_dim": 2, "encoder_epochs": 3}  # fmt: skip
     rows = [
         ("vae/big-seed0", "big", "big", "elbo", 130.0, -136.0, 5.5, 60.0, 0.0),
         ("vae/big-iwae5-seed0", "big-iwae5", "big", "iwae", 128.0, -136.0, 7.5, 90.0, 0.0),
@@ -29,11 +30,20 @@ def test_objectives_are_compared_for_the_same_decoder_best_first(vaes):
     assert table["exact −log p(x)"].tolist() == ["125.00 ± 12.71", "128.00", "130.00"]  # t(0.975, 1) = 12.706
 
 
+class Encoders:
+    """A summary whose runs fitted their encoders in three epochs."""
+
+    def history(self, run: str) -> pd.DataFrame:
+        phases = ["model", "dreams", "encoder", "encoder", "encoder"]
+        return pd.DataFrame({"phase": phases, "validation_elbo": [-125.0, -4.0, -160.0, -150.0, -147.0]})
+
+
 def test_the_price_of_the_bound_is_the_difference_of_exact_likelihoods(vaes):
-    values = theory.exact_training(vaes)["exact"]
+    values = theory.exact_training(vaes, Encoders())["exact"]
     assert values["model"] == "big-exact" and values["twin"] == "big"
     assert values["price"] == pytest.approx(5.0) and values["gap"] == pytest.approx(16.0)
     assert values["twin_gap"] == pytest.approx(6.0)
+    assert (values["points"], values["encoder_still"]) == ("25", pytest.approx(3.0))
 
 
 def test_the_weight_told_of_is_the_smallest_that_halves_the_label_error_for_at_most_two_nats():
@@ -45,6 +55,7 @@ def test_the_weight_told_of_is_the_smallest_that_halves_the_label_error_for_at_m
             "cas": [0.90, 0.92, 0.93, 0.95],
             "precision": [0.9] * 4,
             "recall": [0.05, 0.04, 0.03, 0.01],
+            "frechet_distance": [300.0, 250.0, 200.0, 210.0],
         },
         index=[0.0, 1.0, 10.0, 100.0],
     )

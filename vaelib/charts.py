@@ -126,7 +126,7 @@ def accuracy_by_images(points: pd.DataFrame, names: Mapping[str, str]) -> Figure
     figure, axes = new_figure(WIDTH, 2.8)
     ticks = sorted(points.real_images.unique())
     told = []
-    for colour, (arm, name) in zip(DIGIT_COLOURS, names.items(), strict=False):
+    for colour, (arm, name) in zip(sns.color_palette("colorblind"), names.items(), strict=False):
         mine = points[points.arm == arm]
         means = mine.groupby("real_images").accuracy.mean()
         axes.plot(means.index, means, color=colour, marker="_", markersize=9, label=name)
@@ -177,7 +177,7 @@ def loss_curves(history: pd.DataFrame, terms: Sequence[str]) -> Figure:
     """Every term of a loss in training by epoch, each on its own axis: their scales differ."""
     figure, axes = new_figure(WIDTH, 1.7, ncols=len(terms), squeeze=False)
     for ax, name in zip(axes[0], terms, strict=True):
-        ax.plot(history.epoch, history[f"train_{name}"], marker=".")
+        ax.plot(history.epoch, history[f"train_{name}"], marker=".", clip_on=False)
         ax.set(title=name.replace("_", " "), xlabel="epoch")
         ax.set_ylim(bottom=0)
         ax.locator_params(axis="x", integer=True, nbins=5)
@@ -189,15 +189,16 @@ def loss_curves(history: pd.DataFrame, terms: Sequence[str]) -> Figure:
 def trade_off(sweep: pd.DataFrame) -> Figure:
     """What a classifier in the loss gains and costs against its weight: rows of `sweep` are weights, from 0 up.
 
-    Columns: `judge_error`, `critic_error`, `cas`, `precision`, `recall` (shares) and `exact_nll` (nats).
+    Columns: `judge_error`, `critic_error`, `cas`, `precision` (shares), `frechet_distance` and `exact_nll` (nats).
     """
-    figure, axes = new_figure(WIDTH, 1.9, ncols=4)
+    figure, axes = new_figure(WIDTH, 1.7, ncols=5)
     places = range(len(sweep))
     panels = {
         "label error (%)": {"judge": sweep.judge_error, "critic": sweep.critic_error},
-        "cost in $-\\log p(x|y)$ (nats)": {"": (sweep.exact_nll - sweep.exact_nll.iloc[0]) / 100},
+        "cost (nats)": {"": (sweep.exact_nll - sweep.exact_nll.iloc[0]) / 100},
         "CAS (%)": {"": sweep.cas},
-        "realism (%)": {"precision": sweep.precision, "recall": sweep.recall},
+        "Fréchet distance": {"": sweep.frechet_distance / 100},
+        "precision (%)": {"": sweep.precision},
     }
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         for name, values in lines.items():
@@ -208,7 +209,8 @@ def trade_off(sweep: pd.DataFrame) -> Figure:
             ax.legend()
     told = "; ".join(
         f"weight {weight:g}: label error {100 * row.judge_error:.1f} % (critic {100 * row.critic_error:.1f} %), "
-        f"CAS {100 * row.cas:.1f} %, recall {100 * row.recall:.0f} %, {row.exact_nll:.1f} nats"
+        f"CAS {100 * row.cas:.1f} %, Fréchet distance {row.frechet_distance:.0f}, "
+        f"precision {100 * row.precision:.0f} %, {row.exact_nll:.1f} nats"
         for weight, row in sweep.iterrows()
     )
-    return describe(figure, f"Four panels against the weight of the classifier in the loss. {told}.")
+    return describe(figure, f"Five panels against the weight of the classifier in the loss. {told}.")

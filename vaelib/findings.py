@@ -10,6 +10,7 @@ from vaelib import paired
 from vaelib.augmentation import CHOICE_FRACTION
 from vaelib.metrics import CLASSES, mean_interval
 from vaelib.summary import Summary, as_text, with_interval
+from vaelib.tables import gains, importance_weighted
 
 
 def ranking(vaes: pd.DataFrame) -> list[str]:
@@ -26,17 +27,29 @@ def first_run(model: str) -> str:
 def comparison(vaes: pd.DataFrame, order: list[str]) -> dict[str, Any]:
     """The best, the second and the last architecture: likelihoods, gaps and the parts of the ELBO."""
     means = vaes[vaes.model.isin(order)].groupby("model").mean(numeric_only=True)
-    means["gap"] = means.approximation_gap + means.amortisation_gap
-    means["amortisation_share"] = 100 * means.amortisation_gap / means.gap
+    means["gap"] = -means.elbo - means.exact_nll
+    means["amortisation_share"] = 100 * means.amortisation_gap / (means.approximation_gap + means.amortisation_gap)
     best, second, last = order[0], order[1], order[-1]
     columns = ["gap", "approximation_gap", "amortisation_gap", "amortisation_share", "kl", "reconstruction"]
     nll = means.exact_nll
+
+    def likelihoods(model: str) -> dict[str, str]:
+        runs = vaes[vaes.model == model]
+        return {"nll": with_interval(runs.exact_nll), "bound": with_interval(importance_weighted(runs))}
+
     return {
-        "best": {"model": best, "nll": with_interval(vaes[vaes.model == best].exact_nll), **means.loc[best, columns]},
+        "best": {"model": best, **likelihoods(best), **means.loc[best, columns]},
+        "mlp": likelihoods("mlp"),
         "second": {"model": second, "behind": nll[second] - nll[best]},
         "worst": {"model": last, "behind": nll[last] - nll[best], **means.loc[last, columns]},
         "one_in": f"{math.exp(means.kl[best]):,.0f}",
     }
+
+
+def curves(history: pd.DataFrame) -> dict[str, Any]:
+    """What the validation ELBO gained over the last fifth of the epochs: whether the training had come to its end."""
+    elbo = history[history.phase == "model"].validation_elbo.to_numpy()
+    return {"curves": {"last": f"{elbo[-1] - elbo[-1 - max(1, len(elbo) // 5)]:.2f}" if len(elbo) > 1 else "0"}}
 
 
 def checks(vaes: pd.DataFrame, best: str) -> dict[str, Any]:
@@ -57,6 +70,7 @@ def checks(vaes: pd.DataFrame, best: str) -> dict[str, Any]:
 
 def failures(vaes: pd.DataFrame, arrays: dict[str, np.ndarray], best: str) -> dict[str, Any]:
     """What goes wrong with the best model: worst images, confusions, holes, shares of the digits."""
+    shown = vaes.loc[first_run(best)]
     amortisation = np.sort(arrays["amortisation_gap"])[::-1]
     wrong = arrays["confusions"] * (1 - np.eye(10))
     pairs = [np.unravel_index(i, wrong.shape) for i in wrong.ravel().argsort()[::-1][:3]]
@@ -67,15 +81,15 @@ def failures(vaes: pd.DataFrame, arrays: dict[str, np.ndarray], best: str) -> di
             "largest_gap": (arrays["approximation_gap"] + arrays["amortisation_gap"]).max(),
             "top_share": 100 * amortisation[: max(1, len(amortisation) // 10)].sum() / amortisation.sum(),
         },
-        "confusions": ", ".join(f"{100 * wrong[i, j]:.0f} % of the {i}s (taken for {j})" for i, j in pairs),
-        "hole": 100 * vaes[vaes.model == best].hole_share.mean(),
+        "confusions": ", ".join(f"{100 * wrong[i, j]:.0f} % of the {i}s (for {j})" for i, j in pairs),
+        "hole": 100 * shown.hole_share,
         "share": {
             "most": int(shares.argmax()),
             "most_percent": 100 * shares.max(),
             "fewest": int(shares.argmin()),
             "fewest_percent": 100 * shares.min(),
         },
-        "knn": {str(n): 100 * vaes[vaes.model == best][f"knn_accuracy_{n}"].mean() for n in (100, 600, 1000)},
+        "knn": {str(n): 100 * shown[f"knn_accuracy_{n}"] for n in (100, 600, 1000)},
     }
 
 
@@ -119,6 +133,7 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
             "accuracy": with_interval(100 * accuracy),
             "seeds": len(frame),
             "parameters": f"{frame.parameters.iloc[0]:,.0f}",
+            "images": f"{frame.train_images.iloc[0] or 55_000:,}",
         }
     }
 
@@ -127,12 +142,17 @@ def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> 
     """The judge, the best and the worst of the generators, and what further real images gain on validation images."""
     gain = 100 * paired.change(augmentation, CHOICE_FRACTION, "further", "updates", "validation_accuracy")
     by_name = frame.set_index("model")
+    worth = {model: np.mean(gains(run, augmentation)) for model, run in by_name.iterrows()}
     return {
         "judge": {"accuracy": 100 * frame.judge_accuracy.iloc[0], "error": 100 * (1 - frame.judge_accuracy.iloc[0])},
         "generators": {
             "ceiling": with_interval(gain),
             "images": f"{frame['images'].iloc[0] or 30_000:,}",
             "chosen": chosen,
+            "chosen_latent": int(by_name.latent_dim[chosen]),
+            "chosen_beta": f"{by_name.beta[chosen]:g}",
+            "chosen_rank": _ordinal(sorted(worth, key=worth.get, reverse=True).index(chosen) + 1),
+            "count": len(worth),
             "cleanest": by_name.label_error.idxmin(),
             "cleanest_error": 100 * by_name.label_error.min(),
             "dirtiest": by_name.label_error.idxmax(),
@@ -151,10 +171,18 @@ def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any
     mean, half = mean_interval(100 * paired.change(frame, fraction, "synthetic", "updates"))
     values = {
         "verdict": _verdict(mean, half),
-        "recovered": as_text(*(100 * v for v in paired.recovered(frame, fraction, "updates")), digits=0),
-        "rate": as_text(*paired.exchange_rate(frame, fraction, "updates")),
+        "exchange": _exchange(frame, fraction),
         "seeds": int(chosen.seed.nunique()),
         "real_images": f"{chosen.real_images.iloc[0]:,.0f}",
+        "updates_made": f"{chosen.updates.iloc[0]:,}",
+        "batch": int(chosen.batch_size.iloc[0]),
+        "passes": chosen.updates.iloc[0] * chosen.batch_size.iloc[0] / chosen.real_images.iloc[0],
+        "fewest_passes": chosen.updates.iloc[0] * chosen.batch_size.iloc[0] / frame.real_images.max() / 2,
+        "elsewhere": " and ".join(
+            f"{with_interval(100 * paired.change(frame, other, 'synthetic', 'updates'))} at {100 * other:.0f} %"
+            for other in sorted(frame.fraction.unique())
+            if not np.isclose(other, fraction)
+        ),
     }
     for budget in ("updates", "epochs"):
         for arm in ("synthetic", "duplicated", "affine", "further", "synthetic_only"):
@@ -176,6 +204,29 @@ def digit_changes(frame: pd.DataFrame, arm: str, fraction: float = 0.2) -> list[
     """Change of the accuracy on each digit in points, with the half-width of its interval."""
     changes = (paired.change(frame, fraction, arm, "updates", f"test_accuracy_{digit}") for digit in range(CLASSES))
     return [mean_interval(100 * change) for change in changes]
+
+
+def _exchange(frame: pd.DataFrame, fraction: float) -> str:
+    """What synthetic images are worth in further real ones, as a sentence; there is no answer if these change nothing.
+
+    A ratio to a change that is not distinguishable from 0 would be any number at all, and so would one whose interval
+    is wider than from 0 to 1 anyway.
+    """
+    mean, half = mean_interval(paired.change(frame, fraction, "further", "updates"))
+    share, uncertainty = paired.recovered(frame, fraction, "updates")
+    if not (mean > half and uncertainty < 0.5):
+        return "What that is worth in further real images cannot be said from so few seeds."
+    recovered = as_text(100 * share, 100 * uncertainty, digits=0)
+    rate = as_text(*paired.exchange_rate(frame, fraction, "updates"))
+    return (
+        f"So they bring {recovered} % of what as many further real images bring, and one synthetic image is worth "
+        f"{rate} further real ones (between $N$ and $2N$ images the error is taken to fall as a power of their number; "
+        "the intervals are those of the synthetic images' change alone)."
+    )
+
+
+def _ordinal(place: int) -> str:
+    return {1: "the highest", 2: "the second highest", 3: "the third highest"}.get(place, f"the {place}th highest")
 
 
 def _verdict(change: float, half: float) -> str:
