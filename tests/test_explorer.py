@@ -111,7 +111,7 @@ def test_widget_follows_its_sliders_and_has_a_still_picture():
 
     torch.manual_seed(0)
     model = VAE("mlp")
-    widget = explorer.latent_explorer(model, torch.randn(50, 2), torch.arange(50) % 10)
+    widget = explorer.LatentExplorer(model, torch.randn(50, 2), torch.arange(50) % 10)
     assert widget.across.max == widget.up.max >= 1
     digit, plane = widget.digit.value, widget.plane.value
     widget.across.value = 0.5

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vaelib import exhibits, publish
-from vaelib.publish import PublishError
+from vaelib.exhibits import PublishError
 
 BIB = "@misc{kingma2014, author={Kingma, D. P. and Welling, M.}, title={Auto-Encoding}, year={2014}}"
 TITLE = ("# Two numbers and a $z$\n\nA *subtitle*", "title")
@@ -50,7 +50,7 @@ def figure(record):
 
     def figure(label="fig:plane", **changes):
         arguments = {"caption": "The plane, {{ runs }} runs [@kingma2014].", "alt": ALT, "source": "results/a_b*c"}
-        return record(publish.figure, plot, label, **(arguments | changes))
+        return record(exhibits.figure, plot, label, **(arguments | changes))
 
     return figure
 
@@ -68,7 +68,7 @@ def table(record):
 
     def table(label="tbl:results", **changes):
         arguments = {"caption": "All.", "group": "protocol", "note": "A note.", "formats": {"count": ","}}
-        return record(publish.table, frame, label, **(arguments | changes))
+        return record(exhibits.table, frame, label, **(arguments | changes))
 
     return table
 
@@ -78,7 +78,7 @@ def build(tmp_path, record):
     """Write a notebook of (markdown, *tags) tuples and code cells, and publish it."""
 
     def build(*cells, values=VALUES, title=TITLE, banner=None, metadata=None):
-        stored = new_code_cell("store_values(...)", outputs=record(publish.store_values, values), execution_count=1)
+        stored = new_code_cell("store_values(...)", outputs=record(exhibits.store_values, values), execution_count=1)
         notebook = new_notebook(cells=[stored], metadata=metadata or {})
         notebook.cells[0].metadata.tags = ["remove"]
         for cell in [title, *cells]:
@@ -183,7 +183,7 @@ def test_an_interactive_figure_is_html_with_an_image_for_the_pdf(build, record, 
     plot = Figure(figsize=(1, 1))
     widget = "<canvas id='c'></canvas><script>if (1 < 2 && 3 > 2) { document.title; }</script>"
     arguments = {"label": "fig:explorer", "caption": "Explore.", "alt": ALT}
-    explorer = record(publish.interactive, widget, plot, **arguments)
+    explorer = record(exhibits.interactive, widget, plot, **arguments)
     html, pdf = build("## A\n@fig:explorer", code(figure()), code(explorer))
     assert "if (1 < 2 && 3 > 2) { document.title; }" in html and html.count("<img") == 1
     assert "Figure 2. Explore." in text_of(html) and pdf.count(b"/Subtype /Image") + pdf.count(b"/Subtype/Image") >= 2
@@ -193,7 +193,7 @@ def test_an_existing_png_is_taken_and_scaled_down_if_it_is_huge(record, tmp_path
     from PIL import Image
 
     Image.new("L", (4000, 40)).save(tmp_path / "wide.png", dpi=(400, 400))
-    image, caption = record(publish.figure, tmp_path / "wide.png", "fig:a", "C", "Alt")
+    image, caption = record(exhibits.figure, tmp_path / "wide.png", "fig:a", "C", "Alt")
     data = io.BytesIO(base64.b64decode(image.data["image/png"]))
     assert Image.open(data).size == (2000, 20)
     assert image.data[exhibits.FIGURE_MIME]["inches"] == pytest.approx(10, abs=0.01)
@@ -227,10 +227,10 @@ def test_faults_in_outputs_fail(build, figure, record):
     error = new_output("error", ename="ValueError", evalue="no such run", traceback=[])
     bare = new_output("display_data", {"image/png": "aaaa", "text/plain": "<Figure>"})
     assert "ended with ValueError: no such run" in failure(build, code([error]))
-    assert "use publish.figure" in failure(build, code([bare]))
+    assert "use exhibits.figure" in failure(build, code([bare]))
     assert "fig:plane is defined twice" in failure(build, code(figure() + figure()))
     assert "caption of fig:plane: unknown placeholder" in failure(build, code(figure(caption="{{ rums }}")))
-    again = record(publish.store_values, {"runs": 25})
+    again = record(exhibits.store_values, {"runs": 25})
     assert "stores another value for 'runs'" in failure(build, code(again))
     assert "has no title" in failure(build, "text", title="text")
 
@@ -267,7 +267,7 @@ def test_a_table_with_a_wrong_argument_fails_when_it_is_made(table, change):
 @pytest.mark.parametrize("values", [{"a": float("nan")}, {"a": None}, {"a:b": 1}, {"a": [1]}])
 def test_a_value_that_cannot_stand_in_a_sentence_fails_when_it_is_stored(values):
     with pytest.raises(PublishError):
-        publish.store_values(values)
+        exhibits.store_values(values)
 
 
 def test_the_command_line_prints_the_paths_or_one_message(build, tmp_path, capsys):

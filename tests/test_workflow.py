@@ -82,7 +82,7 @@ class Toy:
     def build(self) -> tuple[int, str, set[str]]:
         """The exit code, what was said, and the jobs that were started."""
         process = self.start()
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=600)
         started = {line.split(": ")[1] for line in output.splitlines() if line.startswith("run ")}
         started |= {line[1:].split("]")[0] for line in output.splitlines() if line.endswith("] started")}
         return process.returncode, output, started
@@ -225,11 +225,11 @@ def test_a_stopped_build_leaves_no_process_and_goes_on_next_time(toy: Toy, numbe
         code, output, _ = toy.build()
         assert code == 1 and f"another build of results/toy is at work (process {build.pid})" in output
     build.send_signal(number)
-    build.wait(20)
+    build.wait(60)
     if number != signal.SIGKILL:
         assert build.returncode == 130 and "goes on from here" in build.stdout.read()
     build.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while toy.processes():
         assert time.monotonic() < deadline, toy.processes()
         time.sleep(0.2)

@@ -1,6 +1,6 @@
 """The latent explorer: move through the latent plane and see what the decoder makes of each place.
 
-`latent_explorer` asks the model itself, in a live notebook. `static_explorer` is one fragment of HTML for the report:
+`LatentExplorer` asks the model itself, in a live notebook. `static_explorer` is one fragment of HTML for the report:
 its images were decoded beforehand, and between them it interpolates. The latter needs no PyTorch.
 """
 
@@ -72,8 +72,9 @@ def sprite(images: np.ndarray) -> bytes:
 
 
 class LatentExplorer(widgets.HBox):
-    """Sliders for a 2-D latent z (`across`, `up`), the images' positions with a mark at z, and the digit decoded there.
+    """Sliders for the 2-D latent z of a `VAE` (`across`, `up`), a map with a mark at z, and the digit decoded there.
 
+    The map shows images at their latent `means` [count, 2], coloured by their `labels`.
     Where no widgets are shown (an executed notebook on GitHub, a viewer), the picture of the start stands in.
     """
 
@@ -121,11 +122,6 @@ class LatentExplorer(widgets.HBox):
         alt = "The images' positions in the latent plane, coloured by digit, and the digit decoded at the marked place."
         bundle = super()._repr_mimebundle_(**kwargs) | {"image/png": base64.b64encode(_png(still)).decode()}
         return bundle, {"image/png": {"alt": alt}}
-
-
-def latent_explorer(model: Any, means: Any, labels: Any) -> LatentExplorer:
-    """A widget to move through the plane of a `VAE` with a 2-D latent; `means` [count, 2] with `labels` are its map."""
-    return LatentExplorer(model, means, labels)
 
 
 def _draw_plane(means: np.ndarray, labels: np.ndarray) -> tuple[Image.Image, Any]:

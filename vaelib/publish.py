@@ -37,14 +37,8 @@ from vaelib.exhibits import (
     TABLE_MIME,
     VALUES_MIME,
     PublishError,
-    figure,
     format_value,
-    interactive,
-    store_values,
-    table,
 )
-
-__all__ = ["PublishError", "ReportExporter", "build", "figure", "interactive", "store_values", "table"]
 
 REPORT = Path(__file__).resolve().parent.parent / "report"
 # Pandoc's markdown, brought nearer to what JupyterLab shows: lists and headings need no blank line before them, a
@@ -84,7 +78,7 @@ class CheckCells(Preprocessor):
                 if output.output_type == "error":
                     found.append(f"ended with {output.ename}: {output.evalue}")
                 if any(mime.startswith("image/") for mime in data) and FIGURE_MIME not in data:
-                    found.append("shows an image without caption or alternative text: use publish.figure")
+                    found.append("shows an image without caption or alternative text: use exhibits.figure")
                 for name, value in data.get(VALUES_MIME, {}).items():
                     if resources["values"].setdefault(name, value) != value:
                         found.append(f"stores another value for {name!r} than a cell before it")
