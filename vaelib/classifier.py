@@ -17,7 +17,7 @@ ROTATION, SHIFT, SCALE = 15.0, 2.0, 0.1  # the largest affine changes: degrees, 
 
 
 class Classifier(nn.Module):
-    """28 x 28 grey images to 10 logits: 5 x 5 convolutions of 16 and 64 maps, 128 hidden units (after LeNet).
+    """28 x 28 grey images to 10 logits: 5 x 5 convolutions of 24 and 64 maps, 128 hidden units (after LeNet).
 
     ReLU stands behind the pooling, where it gives the same result on a ninth of the values.
     """
@@ -27,10 +27,10 @@ class Classifier(nn.Module):
         self.built_as = {}
         self.features = nn.Sequential(
             Maps(1, data.SIDE),
-            nn.Conv2d(1, 16, 5),  # 24 x 24
+            nn.Conv2d(1, 24, 5),  # 24 x 24
             nn.MaxPool2d(3),  # 8 x 8
             nn.ReLU(),
-            nn.Conv2d(16, 64, 5),  # 4 x 4
+            nn.Conv2d(24, 64, 5),  # 4 x 4
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(64 * 4 * 4, 128),
