@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import functools
 import importlib.metadata
 import json
 import math
@@ -202,6 +203,7 @@ def _git(*arguments: str) -> str | None:
     return answer.stdout.strip()
 
 
+@functools.cache  # also: as they were when the process began to train
 def code_digest() -> str:
     """CRC-32 of the package's modules as hexadecimal."""
     crc = 0
