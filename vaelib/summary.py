@@ -28,7 +28,7 @@ class Summary:
         """The runs of one experiment, a row each, with a column `model`: the run's name without its seed."""
         chosen = {name: r for name, r in self.records.items() if name.startswith(f"{experiment}/")}
         frame = table(chosen)
-        frame.insert(0, "model", [name.split("/")[1].rsplit("-seed", 1)[0] for name in frame.index])
+        frame.insert(0, "model", [model_name(run) for run in frame.index])
         return frame
 
     def arrays(self, run: str) -> dict[str, np.ndarray]:
@@ -57,13 +57,18 @@ class Summary:
         """The runs behind an exhibit, with the parameters and seeds they share."""
         configs = [self.records[run]["config"] for run in runs]
         words = {"protocol": "protocol {}", "seed": "seed {}", "epochs": "epochs {}", "batch_size": "batch {}",
-                 "learning_rate": "step {}"}  # fmt: skip
+                 "learning_rate": "learning rate {}"}  # fmt: skip
         shared = [
             text.format(configs[0][name])
             for name, text in words.items()
             if all(name in config and config[name] == configs[0][name] for config in configs)
         ]
         return "; ".join([", ".join(runs), ", ".join(shared)]).rstrip("; ")
+
+
+def model_name(run: str) -> str:
+    """The name that a run shares with those of other seeds: "resmlp" of "vae/resmlp-seed0"."""
+    return run.split("/")[-1].rsplit("-seed", 1)[0]
 
 
 def with_interval(values: Iterable[float], digits: int = 2) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaelib.summary import Summary, with_interval
+from vaelib.summary import Summary, model_name, with_interval
 from vaelib.tables import gain, objective_name
 
 AFFORDABLE = 2.0  # nats of exact likelihood that a classifier in the loss may cost
@@ -81,7 +81,7 @@ def realism(summary: Summary, runs: list[str]) -> pd.DataFrame:
     """The measures of samples by model (a column) and seed: what the runs of `notebooks/vaegan.ipynb` compared."""
     frames = [summary.csv(run, "comparison").assign(run=run) for run in runs]
     everything = pd.concat(frames, ignore_index=True)
-    return everything.assign(model=everything.model.str.replace(r"-seed\d+$", "", regex=True))
+    return everything.assign(model=everything.model.map(model_name))
 
 
 def realism_table(compared: pd.DataFrame) -> pd.DataFrame:
