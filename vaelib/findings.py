@@ -40,7 +40,7 @@ def comparison(vaes: pd.DataFrame, order: list[str]) -> dict[str, Any]:
     return {
         "best": {"model": best, **likelihoods(best), **means.loc[best, columns]},
         "mlp": likelihoods("mlp"),
-        "second": {"model": second, "behind": nll[second] - nll[best]},
+        "second": {"model": second, "behind": nll[second] - nll[best], "caution": _caution(vaes, best, second)},
         "worst": {"model": last, "behind": nll[last] - nll[best], **means.loc[last, columns]},
         "one_in": f"{math.exp(means.kl[best]):,.0f}",
     }
@@ -223,6 +223,14 @@ def _exchange(frame: pd.DataFrame, fraction: float) -> str:
         f"{rate} further real ones (between $N$ and $2N$ images the error is taken to fall as a power of their number; "
         "the intervals are those of the synthetic images' change alone)."
     )
+
+
+def _caution(vaes: pd.DataFrame, best: str, second: str) -> str:
+    """What to say of a lead that is not larger than the 95 % interval over seeds of either model."""
+    first, other = (mean_interval(vaes[vaes.model == model].exact_nll) for model in (best, second))
+    halves = [half for half in (first[1], other[1]) if not math.isnan(half)]
+    apart = other[0] - first[0] > max(halves, default=0.0)
+    return "" if apart else " (less than seeds differ: these two cannot be told apart)"
 
 
 def _ordinal(place: int) -> str:
