@@ -258,6 +258,15 @@ def test_a_figure_without_alt_caption_or_label_fails_when_it_is_made(figure, cha
         figure(**change)
 
 
+def test_a_figure_taller_than_a_page_fails_when_it_is_made_unless_it_is_shown_smaller(record, tmp_path):
+    from PIL import Image
+
+    Image.new("L", (600, 1000)).save(tmp_path / "tall.png", dpi=(100, 100))
+    with pytest.raises(PublishError, match=r"fig:a would be 10.0 inches tall, and the PDF's page holds 8.4"):
+        exhibits.figure(tmp_path / "tall.png", "fig:a", "C", "Alt")
+    assert record(exhibits.figure, tmp_path / "tall.png", "fig:a", "C", "Alt", width="70%")
+
+
 @pytest.mark.parametrize("change", [{"align": "lr"}, {"align": "lxr"}, {"group": "nothing"}, {"label": "fig:a"}])
 def test_a_table_with_a_wrong_argument_fails_when_it_is_made(table, change):
     with pytest.raises(PublishError):

@@ -204,7 +204,7 @@ def trade_off(sweep: pd.DataFrame) -> Figure:
         for name, values in lines.items():
             ax.plot(places, 100 * values, marker="o", markersize=3, label=name)
         ax.set(title=title, xlabel="weight")
-        ax.set_xticks(places, [f"{weight:g}" for weight in sweep.index])
+        ax.set_xticks(places, [f"{weight:g}" for weight in sweep.index], fontsize=6)
         if len(lines) > 1:
             ax.legend()
     told = "; ".join(

@@ -24,6 +24,7 @@ TABLE_MIME = "application/vnd.vaelib.table+json"
 CAPTION_MIME = "application/vnd.vaelib.caption+json"  # marks a caption shown for JupyterLab: not published
 
 DPI = 200
+TEXT_WIDTH, TALLEST = 6.3, 8.4  # inches on the PDF's page; the second is the text's height less that of a caption
 MAX_PIXELS = 2000  # 300 dots an inch across the text of an A4 page: more only makes the files heavier
 NUMBER = re.compile(r"^[\s$*(~≈<>≤≥]*(\\approx|\\sim)?\s*[-−+]?\d")  # how a cell of a numeric column begins
 
@@ -56,11 +57,12 @@ def figure(
     `label` is `fig:...`; `alt` says in a plain sentence or two what is to be seen, for those who cannot see it, and
     is by default what the figure or file carries (a Figure's label, a PNG's Description);
     `source` names the runs behind the figure; `width` is a share of the text's width such as "70%", by default the
-    figure's own size. Raises `PublishError` for a bad label or a missing caption or alternative text.
+    figure's own size. Raises `PublishError` for a bad label, a missing caption or alternative text, or a figure that
+    is too tall for a page.
     """
     alt = _required("alt", alt or _own_alt(image), label)
     record = _record("fig:", label, caption, source) | {"alt": alt, "width": width}
-    png, size = _png(image)
+    png, size = _png(image, label, width)
     display({"image/png": png, FIGURE_MIME: record | size, "text/plain": alt}, raw=True)
     _show_caption(record)
 
@@ -74,7 +76,7 @@ def interactive(
     The fragment must load nothing from outside. `fallback_figure` is what `figure` takes, and so is the rest.
     """
     record = _record("fig:", label, caption, source) | {"alt": _required("alt", alt, label), "width": width}
-    png, size = _png(fallback_figure)
+    png, size = _png(fallback_figure, label, width)
     record |= size | {"interactive": True}
     display({"text/html": html, "image/png": png, FIGURE_MIME: record, "text/plain": alt}, raw=True)
     _show_caption(record)
@@ -142,8 +144,8 @@ def _own_alt(image: Any) -> str | None:
         return picture.info.get("Description")
 
 
-def _png(image: Any) -> tuple[str, dict[str, float]]:
-    """The image as base64 PNG and its natural width and height in inches."""
+def _png(image: Any, label: str, width: str | None) -> tuple[str, dict[str, float]]:
+    """The image as base64 PNG, its natural width in inches and its height as a multiple of that."""
     from PIL import Image  # here and below: what a build from an executed notebook does not need
 
     if hasattr(image, "savefig"):
@@ -162,6 +164,9 @@ def _png(image: Any) -> tuple[str, dict[str, float]]:
             raise PublishError(f"{image} is {picture.format}: figures are Matplotlib figures or PNG files.")
         dpi = picture.info.get("dpi", (DPI, DPI))[0]
         size = {"inches": round(picture.width / dpi, 2), "aspect": round(picture.height / picture.width, 4)}
+        printed = float(width.rstrip("%")) / 100 * TEXT_WIDTH if width else min(size["inches"], TEXT_WIDTH)
+        if (height := printed * size["aspect"]) > TALLEST:
+            raise PublishError(f"{label} would be {height:.1f} inches tall, and the PDF's page holds {TALLEST}.")
         if picture.width > MAX_PIXELS:
             smaller = io.BytesIO()
             shape = (MAX_PIXELS, round(picture.height * MAX_PIXELS / picture.width))
