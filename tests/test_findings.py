@@ -41,6 +41,6 @@ def test_the_end_of_a_learning_curve_counts_the_last_fifth_of_its_epochs():
     [([129.0], [128.5, 129.5, 130.5], True), ([120.0], [128.5, 129.5, 130.5], False), ([129.0], [129.1], False)],
     ids=["a lead within the interval", "a lead beyond it", "no interval to judge it by"],
 )
-def test_a_lead_smaller_than_the_interval_over_seeds_is_called_none(best, second, told):
+def test_a_lead_smaller_than_the_interval_over_seeds_is_called_uncertain(best, second, told):
     vaes = pd.DataFrame({"model": ["a"] * len(best) + ["b"] * len(second), "exact_nll": best + second})
-    assert ("cannot be told apart" in findings._caution(vaes, "a", "b")) == told
+    assert ("not for certain" in findings._caution(vaes, "a", "b")) == told

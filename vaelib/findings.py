@@ -230,7 +230,7 @@ def _caution(vaes: pd.DataFrame, best: str, second: str) -> str:
     first, other = (mean_interval(vaes[vaes.model == model].exact_nll) for model in (best, second))
     halves = [half for half in (first[1], other[1]) if not math.isnan(half)]
     apart = other[0] - first[0] > max(halves, default=0.0)
-    return "" if apart else " (less than seeds differ: these two cannot be told apart)"
+    return "" if apart else " (less than the 95 % interval over seeds, so not for certain)"
 
 
 def _ordinal(place: int) -> str:
