@@ -24,7 +24,8 @@ TABLE_MIME = "application/vnd.vaelib.table+json"
 CAPTION_MIME = "application/vnd.vaelib.caption+json"  # marks a caption shown for JupyterLab: not published
 
 DPI = 200
-TEXT_WIDTH, TALLEST = 6.3, 8.4  # inches on the PDF's page; the second is the text's height less that of a caption
+TEXT_WIDTH = 6.3  # inches on the PDF's page, as in report/filter.lua, which scales figures by the same rule
+TALLEST = 8.4  # inches: the height of a page's text less that of a caption
 MAX_PIXELS = 2000  # 300 dots an inch across the text of an A4 page: more only makes the files heavier
 NUMBER = re.compile(r"^[\s$*(~≈<>≤≥]*(\\approx|\\sim)?\s*[-−+]?\d")  # how a cell of a numeric column begins
 

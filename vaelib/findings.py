@@ -228,8 +228,7 @@ def _exchange(frame: pd.DataFrame, fraction: float) -> str:
 def _caution(vaes: pd.DataFrame, best: str, second: str) -> str:
     """What to say of a lead that is not larger than the 95 % interval over seeds of either model."""
     first, other = (mean_interval(vaes[vaes.model == model].exact_nll) for model in (best, second))
-    halves = [half for half in (first[1], other[1]) if not math.isnan(half)]
-    apart = other[0] - first[0] > max(halves, default=0.0)
+    apart = other[0] - first[0] > np.nanmax([0.0, first[1], other[1]])  # one seed has no interval
     return "" if apart else " (less than the 95 % interval over seeds, so not for certain)"
 
 
