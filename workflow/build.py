@@ -14,12 +14,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 import plan as plans
+import warm
 from watch import die_with_parent, duration
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -73,6 +75,33 @@ def check_space(results: Path, unfinished: int) -> None:
             )
 
 
+@contextlib.contextmanager
+def warm_kernels(log: Path) -> Iterator[dict[str, str]]:
+    """The environment in which Jupyter's kernels start warm, for as long as their server lives."""
+    if sys.platform != "linux":  # elsewhere libraries forbid a fork, and nothing ends the server with this process
+        yield dict(os.environ)
+        return
+    log.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, log.open("w", encoding="utf-8") as output:
+        path = f"{folder}/server"
+        server = subprocess.Popen(
+            [sys.executable, str(PROJECT / "workflow" / "warm.py"), "serve", path],
+            cwd=PROJECT,
+            env=os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), warm.THREADS),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,
+            preexec_fn=die_with_parent,
+        )
+        specification = [str(PROJECT / "workflow"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+        try:
+            yield os.environ | {warm.SERVER: path, "JUPYTER_PATH": os.pathsep.join(specification)}
+        finally:
+            server.kill()
+            server.wait()
+
+
 class Screen:
     """Passes on what the jobs say, counting them; what Snakemake says is in its own log."""
 
@@ -103,7 +132,7 @@ class Screen:
         sys.stdout.flush()
 
 
-def snakemake(scale: str, cores: int, lock: TextIO, screen: Screen) -> int:
+def snakemake(scale: str, cores: int, lock: TextIO, screen: Screen, environment: dict[str, str]) -> int:
     """Runs what is stale, showing it on the screen, and returns Snakemake's exit code."""
     results = PROJECT / "results" / scale
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
@@ -114,6 +143,7 @@ def snakemake(scale: str, cores: int, lock: TextIO, screen: Screen) -> int:
     with subprocess.Popen(
         command,
         cwd=PROJECT,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -144,7 +174,8 @@ def build(scale: str, cores: int) -> None:
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
         print(f"Report at scale {scale}: {len(plan.runs)} runs, up to {cores} at a time", flush=True)
-        code = snakemake(scale, cores, lock, screen)
+        with warm_kernels(results / "logs" / "kernels.log") as environment:
+            code = snakemake(scale, cores, lock, screen, environment)
     if screen.failures:
         raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())
     if code < 0:

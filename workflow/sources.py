@@ -57,23 +57,26 @@ def _nodes(source: str) -> Iterator[ast.AST]:
         return
 
 
-def _imported(file: Path, package: Path) -> Iterator[Path]:
+def imports(file: Path, package: Path) -> Iterator[str]:
+    """Every module that a notebook or a module of `package` imports; of a `from` import the names too, as they may be
+    modules."""
     if file.suffix == ".ipynb":
         sources = [cell["source"] for cell in _cells(file) if cell["cell_type"] == "code"]
     else:
         sources = [file.read_text(encoding="utf-8")]
     for node in (node for source in sources for node in _nodes(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             # The package is flat, so that a relative import can only mean the package itself.
             base = ".".join(filter(None, [package.name if node.level else "", node.module]))
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]  # an alias may be a module
-        else:
-            continue
-        for first, *rest in (name.split(".") for name in names):
-            if first == package.name:
-                candidates = [package / "__init__.py"]
-                if rest:
-                    candidates.append(package / f"{rest[0]}.py")
-                yield from (path for path in candidates if path.is_file())
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+
+def _imported(file: Path, package: Path) -> Iterator[Path]:
+    for first, *rest in (name.split(".") for name in imports(file, package)):
+        if first == package.name:
+            candidates = [package / "__init__.py"]
+            if rest:
+                candidates.append(package / f"{rest[0]}.py")
+            yield from (path for path in candidates if path.is_file())
