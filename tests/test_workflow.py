@@ -25,7 +25,8 @@ import sources  # noqa: E402
 # A notebook as short as one can be that behaves like the project's: it tells of its epochs, keeps a checkpoint,
 # can fail or last, and writes its record as the last thing.
 TRAIN = """
-import json, pathlib, time
+import json, pathlib, sys, time
+warm = "colorsys" in sys.modules
 {imports}
 run = pathlib.Path(run_dir)
 run.mkdir(parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ while pathlib.Path("wait").exists():
     time.sleep(0.1)
 if value == "bad":
     raise ValueError("the value is bad")
-(run / "metrics.json").write_text(json.dumps({{"value": value, "time": time.time()}}))
+(run / "metrics.json").write_text(json.dumps({{"value": value, "warm": warm}}))
 """
 SCALE = """
 report: {banner: only a toy}
@@ -117,7 +118,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "shared.py").write_text("SHARED = 1\n")
-    (package / "own.py").write_text("from .shared import SHARED\n")
+    (package / "own.py").write_text("import colorsys\nfrom .shared import SHARED\n")
     (package / "runs.py").write_text(
         "import pathlib, sys\n"
         "at = sys.argv.index('--out')\n"
@@ -159,6 +160,8 @@ def test_a_cold_build_runs_everything_and_says_where_the_report_is(built: Toy):
     for run in RUNS:
         left = {path.name for path in (built.results / run).iterdir()}
         assert left == {"metrics.json", "notebook.ipynb", "checkpoint.safetensors"}
+        warm = json.loads((built.results / run / "metrics.json").read_text())["warm"]
+        assert warm == (sys.platform == "linux")  # what the package imports was there before the notebook asked for it
 
 
 def test_nothing_runs_again_if_only_times_and_outputs_changed(toy: Toy):

@@ -1,10 +1,9 @@
 """The exact log p(x) of a model with a two-dimensional latent, and importance-weighted estimates for any other.
 
 log p(x) = log of the integral of p(x | z) p(z) over the plane. Posteriors are narrow, often a hundredth wide, so a
-uniform grid is wrong by nats. Here each image has its own quadtree: square cells of 10 x 10 midpoints, whose
-quarters become cells themselves where they hold the image's mass, until log p(x) no longer moves. Images share the
-cells, so the decoder runs once a cell, and an exponential-family likelihood makes images times midpoints one matrix
-product.
+uniform grid is wrong by nats. Here each image has its own quadtree: square cells of 10 x 10 midpoints, of which
+those that hold the image's mass are halved until log p(x) no longer moves. Images share the cells, so the decoder
+runs once a cell, and an exponential-family likelihood makes images times midpoints one matrix product.
 """
 
 import math
@@ -21,7 +20,7 @@ CELL = 1.0  # side of a cell at level 0
 NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with each level
 BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2 measures what that leaves out
 WIDE_BOX = 8.0
-CUTOFF = 15.0  # quarters below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
+CUTOFF = 15.0  # cells below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
 COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
 FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coarse sums can agree by chance
 RESOLVED = 6.0  # times the largest node's mass that an image must have before its sums are trusted, for this reason
@@ -94,20 +93,19 @@ def exact_log_likelihood(
     cells = torch.cartesian_prod(side, side)
     pairs = _Pairs(torch.arange(count, device=x.device).repeat(len(cells)), cells.repeat_interleave(count, dim=0))
     mass, _, _ = _integrate(model, statistics, pairs, CELL, torch.full_like(log_px, math.inf))
-    log_px = _log_sum(log_px, pairs.image, mass.logsumexp(-1))
+    log_px = _log_sum(log_px, pairs.image, mass)
     outside = ((pairs.cell < -BOX / CELL) | (pairs.cell >= BOX / CELL)).any(-1)
-    ring = _log_sum(nothing, pairs.image[outside], mass[outside].logsumexp(-1))
+    ring = _log_sum(nothing, pairs.image[outside], mass[outside])
     box_error = -torch.log1p(-torch.exp(ring - log_px).clamp(max=1 - 1e-7))
 
     for level in range(1, FINEST + 1):
-        heavy = mass > (log_px[pairs.image] - CUTOFF - COARSE_MARGIN / 4 ** (level - 1))[:, None]
-        rest = _log_sum(rest, pairs.image, mass.masked_fill(heavy, -math.inf).logsumexp(-1))
-        pair, quarter = heavy.nonzero(as_tuple=True)
-        pairs = _Pairs(pairs.image[pair], _quarters(pairs.cell[pair])[range(len(pair)), quarter])
+        heavy = mass > log_px[pairs.image] - CUTOFF - COARSE_MARGIN / 4 ** (level - 1)
+        rest = _log_sum(rest, pairs.image[~heavy], mass[~heavy])
+        pairs = _children(_Pairs(*(t[heavy] for t in pairs)))
         keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
         mass, peak, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
         active = pairs.image.unique()
-        refined = _log_sum(rest, pairs.image, mass.logsumexp(-1))[active]
+        refined = _log_sum(rest, pairs.image, mass)[active]
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
         largest = nothing.scatter_reduce(0, pairs.image, peak, "amax")[active]
@@ -124,14 +122,16 @@ def exact_log_likelihood(
 
 
 def cell_nodes(cells: Int64[Tensor, "cells 2"], side: float) -> Float[Tensor, "cells nodes 2"]:
-    """The midpoints of square cells given by their integer corners in units of `side`, quarter by quarter."""
-    offset = (torch.arange(NODES // 2, device=cells.device) + 0.5) / (NODES // 2)
-    return side / 2 * (_quarters(cells)[:, :, None] + torch.cartesian_prod(offset, offset)).flatten(1, 2)
+    """The midpoints of square cells given by their integer corners in units of `side`."""
+    offset = (torch.arange(NODES, device=cells.device) + 0.5) / NODES
+    return side * (cells[:, None] + torch.cartesian_prod(offset, offset))
 
 
-def _quarters(cells: Int64[Tensor, "cells 2"]) -> Int64[Tensor, "cells 4 2"]:
-    """Each cell's four quarters, in units of half the side."""
-    return 2 * cells[:, None] + torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], device=cells.device)
+def _children(pairs: _Pairs) -> _Pairs:
+    """Each cell's four halves, for the same image."""
+    quarters = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], device=pairs.cell.device)
+    cell = (2 * pairs.cell[:, None] + quarters).flatten(0, 1)
+    return _Pairs(pairs.image.repeat_interleave(4), cell)
 
 
 def _integrate(
@@ -140,14 +140,13 @@ def _integrate(
     pairs: _Pairs,
     side: float,
     keep_above: Float[Tensor, " images"],
-) -> tuple[Float[Tensor, "pairs 4"], Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over the quarters of each pair's cell, and its largest node's part in it.
+) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " pairs"], Nodes]:
+    """The log-integral of p(x, z) over each pair's cell, and its largest node's part in it.
 
     The nodes with log p(x, z) above the image's `keep_above` come too.
     """
     log_area = 2 * math.log(side / NODES)
-    mass = torch.empty(len(pairs.image), 4, device=statistics.device)
-    peak = torch.empty(len(pairs.image), device=statistics.device)
+    mass, peak = torch.empty(2, len(pairs.image), device=statistics.device)
     everyone = torch.arange(len(statistics), device=statistics.device)
     key = pairs.cell[:, 0] * 2**20 + pairs.cell[:, 1]  # one number a cell sorts faster than two
     key, owner, counts = key.unique(return_inverse=True, return_counts=True)
@@ -162,7 +161,7 @@ def _integrate(
             image = pairs.image[members]
             rows = statistics if torch.equal(image, everyone) else statistics[image]  # a copy less at level 0
             log_joint = rows @ eta[i].T + constant[i]
-            mass[members] = log_sum_exp(log_joint.unflatten(1, (4, -1))) + log_area
+            mass[members] = log_sum_exp(log_joint) + log_area
             peak[members] = log_joint.amax(-1) + log_area
             wanted = keep_above[image]
             if wanted.isfinite().any():

@@ -87,16 +87,16 @@ def warm_kernels(log: Path) -> Iterator[dict[str, str]]:
         server = subprocess.Popen(
             [sys.executable, str(PROJECT / "workflow" / "warm.py"), "serve", path],
             cwd=PROJECT,
-            env=os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), warm.THREADS),
+            env=os.environ | warm.SETTLED,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             process_group=0,
             preexec_fn=die_with_parent,
         )
-        specification = [str(PROJECT / "workflow"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+        search = [str(PROJECT / "workflow"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
         try:
-            yield os.environ | {warm.SERVER: path, "JUPYTER_PATH": os.pathsep.join(specification)}
+            yield os.environ | {warm.SERVER: path, "JUPYTER_PATH": os.pathsep.join(search)}
         finally:
             server.kill()
             server.wait()

@@ -14,6 +14,24 @@ def parameters(notebook: Path) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
+def imports(file: Path, package: Path) -> Iterator[str]:
+    """The modules that a notebook or a module of `package` imports.
+
+    Of `from a import b` both a and a.b are given, although the second may be no module.
+    """
+    if file.suffix == ".ipynb":
+        sources = [cell["source"] for cell in _cells(file) if cell["cell_type"] == "code"]
+    else:
+        sources = [file.read_text(encoding="utf-8")]
+    for node in (node for source in sources for node in _nodes(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            # The package is flat, so that a relative import can only mean the package itself.
+            base = ".".join(filter(None, [package.name if node.level else "", node.module]))
+            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+
+
 def dependencies(file: Path, package: Path) -> set[Path]:
     """The files of `package` that a notebook or module imports, directly or through others.
 
@@ -55,22 +73,6 @@ def _nodes(source: str) -> Iterator[ast.AST]:
         yield from ast.walk(ast.parse("\n".join(lines)))
     except SyntaxError:
         return
-
-
-def imports(file: Path, package: Path) -> Iterator[str]:
-    """Every module that a notebook or a module of `package` imports; of a `from` import the names too, as they may be
-    modules."""
-    if file.suffix == ".ipynb":
-        sources = [cell["source"] for cell in _cells(file) if cell["cell_type"] == "code"]
-    else:
-        sources = [file.read_text(encoding="utf-8")]
-    for node in (node for source in sources for node in _nodes(source)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            # The package is flat, so that a relative import can only mean the package itself.
-            base = ".".join(filter(None, [package.name if node.level else "", node.module]))
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
 
 
 def _imported(file: Path, package: Path) -> Iterator[Path]:

@@ -23,35 +23,37 @@ from watch import die_with_parent
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vaelib"
 SERVER = "VAELIB_KERNEL_SERVER"  # the environment variable that tells a kernel where its server listens
-THREADS = "1"  # of the server's libraries, which settle it when they are imported
+SETTLED = {  # environment variables that libraries read when they are imported, as watch.py and ipykernel set them
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
 
 
 def serve(path: str) -> None:
-    """Forks at every request; returns in each fork, as a kernel that has ended."""
-    die_with_parent()
+    """Forks for every kernel that is asked for. In a fork it returns, once the kernel has ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the kernels: the system forgets them itself
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        while True:
-            connection, _ = listening.accept()
-            import_once()
-            if os.fork() == 0:
-                break
+        connection, _ = listening.accept()
+        import_what_the_package_needs()  # not before somebody asks: a build that runs nothing needs no server
+        while os.fork():
             connection.close()
+            connection, _ = listening.accept()
     become_kernel(connection)
 
 
-def import_once() -> None:
+def import_what_the_package_needs() -> None:
     """Imports what the package's modules import from elsewhere."""
-    names = {name for file in PACKAGE.glob("*.py") for name in sources.imports(file, PACKAGE)}
+    del sys.path[0]  # this file's folder, whose modules are none of the libraries'
     gc.disable()
-    for name in sorted(names):
-        if name.partition(".")[0] != PACKAGE.name:
-            with contextlib.suppress(
-                ImportError
-            ):  # of `from a import b`, a.b may be no module; the kernel tells the rest
-                importlib.import_module(name)
+    for file in PACKAGE.glob("*.py"):
+        for name in sources.imports(file, PACKAGE):
+            if name.partition(".")[0] != PACKAGE.name:
+                # `from a import b` names a.b too, which may be no module; what is really missing the kernel will say.
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
     gc.freeze()  # what is here now stays, and the forks' collector need not look at it
 
 
@@ -60,7 +62,6 @@ def become_kernel(connection: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     gc.enable()
     os.setsid()
-    die_with_parent()
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -69,6 +70,8 @@ def become_kernel(connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # as if it were imported here; Python and torch see to theirs themselves
     connection.sendall(f"{os.getpid()}\n".encode())
     threading.Thread(target=end_with, args=(connection,), daemon=True).start()
     launch(request["arguments"])
@@ -76,43 +79,56 @@ def become_kernel(connection: socket.socket) -> None:
 
 def end_with(connection: socket.socket) -> None:
     """Ends this process when the one at the other end has ended."""
-    connection.recv(1)
+    with contextlib.suppress(OSError):
+        connection.recv(1)
     os._exit(1)
 
 
 def launch(arguments: list[str]) -> None:
     """What `python -m ipykernel_launcher` does."""
     sys.argv = ["ipykernel_launcher", *arguments]
-    del sys.path[0]  # this file's folder
     from ipykernel import kernelapp  # reads the environment when it is imported
 
     kernelapp.launch_new_instance()
 
 
+def ask(connection: socket.socket, arguments: list[str]) -> int | None:
+    """The process of a kernel that the server makes; None where there is no server or it cannot make this one."""
+    if os.environ.get("OMP_NUM_THREADS") != SETTLED["OMP_NUM_THREADS"]:
+        return None
+    try:
+        connection.connect(os.environ[SERVER])
+        socket.send_fds(connection, [b" "], [0, 1, 2])
+        request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        return int(connection.makefile().readline())
+    except (KeyError, OSError, ValueError):
+        return None
+
+
 def kernel(arguments: list[str]) -> None:
     """Has the server make a kernel and lives as long as that does, passing signals on; or becomes one itself."""
+    die_with_parent()
     with socket.socket(socket.AF_UNIX) as connection:
-        try:
-            if os.environ.get("OMP_NUM_THREADS") != THREADS:
-                raise ConnectionRefusedError
-            connection.connect(os.environ[SERVER])
-            socket.send_fds(connection, [b" "], [0, 1, 2])
-            request = {"arguments": arguments, "folder": str(Path.cwd()), "environment": dict(os.environ)}
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            process = int(connection.makefile().readline())
-        except (KeyError, OSError, ValueError):  # no server, or one that ended in the middle of it
-            process = None
+        process = ask(connection, arguments)
         if process is not None:
+
+            def pass_on(number: int, _: object) -> None:
+                with contextlib.suppress(ProcessLookupError):  # it has ended in the meantime
+                    os.killpg(process, number)
+
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, lambda number, _: os.kill(process, number))
-            with contextlib.suppress(ConnectionError):
+                signal.signal(number, pass_on)
+            with contextlib.suppress(OSError):
                 connection.recv(1)
             return
+    del sys.path[0]
     launch(arguments)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        serve(sys.argv[2])
+    command, *rest = sys.argv[1:]
+    if command == "serve":
+        serve(*rest)
     else:
-        kernel(sys.argv[2:])
+        kernel(rest)

@@ -37,7 +37,7 @@ LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded here, si
 def die_with_parent() -> None:
     """Asks Linux to kill this process when its parent dies, so that a kill leaves nothing behind that still works.
 
-    From build.py through Snakemake to papermill every process does so; Jupyter's kernels do it by themselves.
+    From build.py through Snakemake and papermill to the kernel every process does so, or sees to it by itself.
     """
     if LIBC is not None:
         LIBC.prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
