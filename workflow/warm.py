@@ -36,11 +36,12 @@ def serve(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen()
-        connection, _ = listening.accept()
-        import_what_the_package_needs()  # not before somebody asks: a build that runs nothing needs no server
-        while os.fork():
-            connection.close()
+        import_what_the_package_needs()  # while Snakemake finds out what there is to do; who asks already waits
+        while True:
             connection, _ = listening.accept()
+            if os.fork() == 0:
+                break
+            connection.close()
     become_kernel(connection)
 
 
