@@ -118,7 +118,7 @@ def test_a_kernel_that_the_server_cannot_make_starts_cold(server, monkeypatch, r
 
 def test_an_interrupt_stops_what_a_warm_kernel_does_and_not_the_kernel(kernel):
     process = kernel.value(PROCESS)
-    message = kernel.client.execute("import time; print('asleep'); time.sleep(60)")
+    message = kernel.client.execute("import time; print('asleep'); time.sleep(60)", stop_on_error=False)
     while kernel.client.get_iopub_msg(timeout=20)["msg_type"] != "stream":
         pass
     kernel.manager.interrupt_kernel()
