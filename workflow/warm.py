@@ -49,7 +49,7 @@ def import_what_the_package_needs() -> None:
     """Imports what the package's modules import from elsewhere."""
     del sys.path[0]  # this file's folder, whose modules are none of the libraries'
     gc.disable()
-    for file in PACKAGE.glob("*.py"):
+    for file in sorted(PACKAGE.glob("*.py")):
         for name in sources.imports(file, PACKAGE):
             if name.partition(".")[0] != PACKAGE.name:
                 # `from a import b` names a.b too, which may be no module; what is really missing the kernel will say.
