@@ -38,7 +38,7 @@ SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "epochs": 1
 
 @pytest.fixture(scope="module", autouse=True)
 def kernels_start_warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A person's kernels start cold; here they start as those of `make report`, which saves two minutes."""
+    """A person's kernels start cold; here they start as those of `make report`, which saves each some seconds."""
     log = tmp_path_factory.mktemp("server") / "kernels.log"
     with build.warm_kernels(log) as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():

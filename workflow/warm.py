@@ -19,15 +19,12 @@ import threading
 from pathlib import Path
 
 import sources
-from watch import die_with_parent
+from watch import THREADS, die_with_parent
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vaelib"
 SERVER = "VAELIB_KERNEL_SERVER"  # the environment variable that tells a kernel where its server listens
-SETTLED = {  # environment variables that libraries read when they are imported, as watch.py and ipykernel set them
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
-}
+# Environment variables that libraries read when they are imported, as watch.py and ipykernel set them for a kernel.
+SETTLED = dict.fromkeys(THREADS, "1") | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 
 
 def serve(path: str) -> None:
@@ -47,7 +44,6 @@ def serve(path: str) -> None:
 
 def import_what_the_package_needs() -> None:
     """Imports what the package's modules import from elsewhere."""
-    del sys.path[0]  # this file's folder, whose modules are none of the libraries'
     gc.disable()
     for file in sorted(PACKAGE.glob("*.py")):
         for name in sources.imports(file, PACKAGE):
@@ -123,11 +119,11 @@ def kernel(arguments: list[str]) -> None:
             with contextlib.suppress(OSError):
                 connection.recv(1)
             return
-    del sys.path[0]
     launch(arguments)
 
 
 if __name__ == "__main__":
+    del sys.path[0]  # this file's folder, whose modules are neither the libraries' nor the notebooks'
     command, *rest = sys.argv[1:]
     if command == "serve":
         serve(*rest)

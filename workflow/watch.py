@@ -20,6 +20,7 @@ from pathlib import Path
 SHOWN = ("epoch ", "arm ")  # how the lines begin that a notebook prints to be seen while it runs
 SILENCE = 30.0  # seconds without a line to show after which the job says that it is still alive
 GRACE = 5.0  # seconds that a job has to end when it is told to
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that tell libraries how many to use
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -54,7 +55,7 @@ class Watch:
         self.ipython = log.with_suffix(".ipython").absolute()
         self.ipython.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ, IPYTHONDIR=str(self.ipython), JUPYTER_PREFER_ENV_PATH="1")
-        environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        environment |= dict.fromkeys(THREADS, str(threads))
         environment.pop("MPLBACKEND", None)  # one that the person's shell sets would keep figures out of notebooks
         self.process = subprocess.Popen(
             command,
