@@ -20,19 +20,21 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from vaelib import data, networks, training
-from vaelib.objectives import elbo, kl_divergence
-from vaelib.runs import PROJECT_ROOT
-from vaelib.vae import VAE
+from vaelib import data
+from vaelib.models import networks
+from vaelib.training.loop import loop
+from vaelib.training.objectives import elbo, kl_divergence
+from vaelib.runs.records import PROJECT_ROOT
+from vaelib.models.vae import VAE
 
 BATCH, LATENT, LEARNING_RATE = 128, 20, 1e-3  # of the VAE among PyTorch's own examples
 REQUIRED = 3  # times as many images a second as the usual loop
 
 
-def usual_step(model: VAE, x: Tensor, generator: torch.Generator) -> Tensor:
+def usual_step(model: VAE, x: Tensor, rng: torch.Generator) -> Tensor:
     """Minus the ELBO summed over a batch as PyTorch's example writes it: cross-entropy of the decoder's sigmoids."""
     posterior = model.posterior(x)
-    decoded = model.images(posterior.sample(1, generator)[0])
+    decoded = model.images(posterior.sample(1, rng)[0])
     return F.binary_cross_entropy(decoded, x, reduction="sum") + kl_divergence(posterior).sum()
 
 
@@ -41,13 +43,13 @@ def usual_loop(count: int, device: torch.device, step: Callable, fused: bool | N
     torch.manual_seed(0)
     model = VAE("usual", LATENT).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=fused)
-    generator = torch.Generator(device).manual_seed(0)
+    rng = torch.Generator(device).manual_seed(0)
     images = Subset(MNIST(PROJECT_ROOT / "data", transform=ToTensor()), range(count))
     batches = iter(DataLoader(images, BATCH, shuffle=True, num_workers=workers))  # starts the workers
     started, total = time.perf_counter(), 0.0
     for pixels, _ in batches:
         optimiser.zero_grad()
-        loss = step(model, pixels.to(device).flatten(1), generator)
+        loss = step(model, pixels.to(device).flatten(1), rng)
         (loss / len(pixels)).backward()
         total += loss.item()
         optimiser.step()
@@ -57,11 +59,11 @@ def usual_loop(count: int, device: torch.device, step: Callable, fused: bool | N
 def vaelib_loop(
     images: data.Images, name: str, latent: int, batch: int, protocol: str, precision: torch.dtype = torch.float32
 ) -> float:
-    """Images a second of an epoch of `vaelib.training.train`."""
+    """Images a second of an epoch of `vaelib.training.loop.train`."""
     torch.manual_seed(0)
     model = VAE(name, latent).to(images.images.device)
     settings = {"epochs": 1, "batch_size": batch, "learning_rate": LEARNING_RATE, "precision": precision}
-    epochs = training.train(model, training.vae_loss(model, protocol=protocol), images, images.take(1), **settings)
+    epochs = loop.train(model, loop.vae_loss(model, protocol=protocol), images, images.take(1), **settings)
     return len(images.labels) / next(epochs)["seconds"]
 
 
@@ -86,7 +88,7 @@ def compare_loops(images: data.Images, turns: int) -> pd.DataFrame:
 
 def compare_architectures(images: data.Images, names: list[str], turns: int) -> pd.DataFrame:
     """Images a second of every architecture in float32, and in bfloat16 where the hardware multiplies it."""
-    dtypes = dict.fromkeys([torch.float32, training.resolve_precision("auto", images.images.device)])
+    dtypes = dict.fromkeys([torch.float32, loop.resolve_precision("auto", images.images.device)])
     rows = {}
     for name in names:
         loops = {str(dtype): partial(vaelib_loop, images, name, 2, 250, "A", dtype) for dtype in dtypes}
@@ -99,7 +101,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds, rough numbers")
     quick = parser.parse_args().quick
-    device = training.resolve_device()
+    device = loop.resolve_device()
     images = data.load().to(device)
     names = list(networks.ARCHITECTURES)
     networks.ARCHITECTURES["usual"] = networks._perceptron([400], nn.ReLU, "the VAE of PyTorch's examples")

@@ -6,11 +6,11 @@ from jaxtyping import install_import_hook
 
 typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do where a float is asked for
 with install_import_hook("vaelib", "conftest.typechecked"):
-    import vaelib.evaluation
-    import vaelib.exhibits
-    import vaelib.figures
-    import vaelib.parameters
-    import vaelib.publish
+    import vaelib.measure.evaluation
+    import vaelib.report.exhibits
+    import vaelib.plots.figures
+    import vaelib.runs.parameters
+    import vaelib.report.publish
     import vaelib.training  # noqa: F401
 
 import pytest

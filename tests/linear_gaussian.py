@@ -5,8 +5,8 @@ import math
 import torch
 from torch import distributions, nn
 
-from vaelib.likelihoods import Likelihood
-from vaelib.vae import VAE, Posterior
+from vaelib.models.likelihoods import Likelihood
+from vaelib.models.vae import VAE, Posterior
 
 
 class UnitGaussian(Likelihood):
@@ -19,8 +19,8 @@ class UnitGaussian(Likelihood):
     def statistics(self, x):
         return torch.cat([x, x**2], dim=-1)
 
-    def sample(self, outputs, generator):
-        return outputs + torch.randn(outputs.shape, generator=generator)
+    def sample(self, outputs, rng):
+        return outputs + torch.randn(outputs.shape, generator=rng)
 
 
 class LinearGaussian(VAE):
@@ -76,6 +76,6 @@ def with_posterior(wide, narrow, degrees=0.0, centre=(0.0, 0.0), **encoder):
 
 def images_near(model, count, spread=1.0, seed=0):
     """Images of latents within `spread` of the model's centre."""
-    generator = torch.Generator().manual_seed(seed)
-    z = model.centre + spread * (torch.rand(count, 2, generator=generator) - 0.5)
-    return model.decode(z) + torch.randn(count, len(model.weight), generator=generator)
+    rng = torch.Generator().manual_seed(seed)
+    z = model.centre + spread * (torch.rand(count, 2, generator=rng) - 0.5)
+    return model.decode(z) + torch.randn(count, len(model.weight), generator=rng)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from vaelib import augmentation, data
-from vaelib.classifier import predict
+from vaelib import data
+from vaelib.synthetic import arms
+from vaelib.models.classifier import predict
 
 COUNT = 60
 
@@ -23,7 +24,7 @@ def rows(images):
 
 
 def made(arm, sets):
-    return augmentation.ARMS[arm](*sets.values(), torch.Generator().manual_seed(0))
+    return arms.ARMS[arm](*sets.values(), torch.Generator().manual_seed(0))
 
 
 def test_each_arm_is_made_of_its_parts_and_of_nothing_else(sets):
@@ -38,7 +39,7 @@ def test_each_arm_is_made_of_its_parts_and_of_nothing_else(sets):
         images = made(arm, sets)
         assert rows(images) == [row for name in names for row in rows(sets[name])]
         assert images.labels.tolist() == [y for name in names for y in sets[name].labels.tolist()]
-    assert set(augmentation.ARMS) == {*parts, "affine"}
+    assert set(arms.ARMS) == {*parts, "affine"}
 
 
 def test_the_affine_arm_adds_a_moved_copy_of_every_image_with_its_label(sets):
@@ -52,7 +53,7 @@ def test_the_affine_arm_adds_a_moved_copy_of_every_image_with_its_label(sets):
 def test_no_arm_holds_an_image_of_the_test_set_or_one_that_the_evaluation_uses(sets, mnist):
     left_over = data.load("MNIST", "second_half").drop(COUNT)
     kept_away = {*rows(mnist["test"]), *rows(left_over)}
-    for arm in augmentation.ARMS:
+    for arm in arms.ARMS:
         assert not set(rows(made(arm, sets))) & kept_away
 
 
@@ -61,12 +62,12 @@ def test_no_arm_holds_an_image_of_the_test_set_or_one_that_the_evaluation_uses(s
     [("updates", 6000, 900), ("updates", 12_000, 900), ("epochs", 6000, 450), ("epochs", 12_000, 900)],
 )
 def test_budgets(budget, images, expected):
-    assert augmentation.updates_of(budget, 900, images, real=6000) == expected
+    assert arms.updates_of(budget, 900, images, real=6000) == expected
 
 
 def test_trainings_of_one_seed_on_the_same_images_are_the_same(sets, mnist):
     settings = {"updates": 20, "batch_size": 20, "learning_rate": 2e-3, "precision": torch.float32}
     test = mnist["test"].take(100)
-    models = [augmentation.train_classifier(sets["real"], seed=seed, **settings) for seed in (0, 0, 1)]
+    models = [arms.train_classifier(sets["real"], seed=seed, **settings) for seed in (0, 0, 1)]
     predicted = [predict(model, test) for model in models]
     assert torch.equal(predicted[0], predicted[1]) and not torch.equal(predicted[0], predicted[2])

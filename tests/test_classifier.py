@@ -6,7 +6,9 @@ import pytest
 import torch
 from torchvision.transforms import functional as transforms
 
-from vaelib import classifier, data, training, weights
+from vaelib import data
+from vaelib.models import classifier
+from vaelib.training.loop import loop, weights
 
 
 @pytest.fixture
@@ -35,17 +37,17 @@ def test_the_loss_is_the_cross_entropy_of_each_image_and_the_accuracy_counts_the
 def test_affine_maps_are_for_training_alone(model, mnist):
     images = mnist["test"].take(20)
     plain, moving = (classifier.classifier_loss(model, affine) for affine in (False, True))
-    generator = torch.Generator().manual_seed(0)
-    at_rest = plain(images, generator, math.inf)["loss"]
-    assert torch.equal(moving(images, generator, math.inf)["loss"], at_rest)
-    assert not torch.equal(moving(images, generator, 0.0)["loss"], at_rest)
+    rng = torch.Generator().manual_seed(0)
+    at_rest = plain(images, rng, math.inf)["loss"]
+    assert torch.equal(moving(images, rng, math.inf)["loss"], at_rest)
+    assert not torch.equal(moving(images, rng, 0.0)["loss"], at_rest)
 
 
 def test_learning_from_a_thousand_images_beats_chance_by_far(mnist):
     torch.manual_seed(0)
     model = classifier.Classifier()
     loss = classifier.classifier_loss(model)
-    list(training.train(model, loss, mnist["train"].take(1000), None, epochs=8, batch_size=50, learning_rate=2e-3))
+    list(loop.train(model, loss, mnist["train"].take(1000), None, epochs=8, batch_size=50, learning_rate=2e-3))
     unseen = mnist["validation"].take(500)
     assert (classifier.predict(model, unseen) == unseen.labels).double().mean() > 0.75
 

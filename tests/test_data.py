@@ -10,7 +10,7 @@ import torch
 from torchvision.datasets import utils
 
 from vaelib import data
-from vaelib.runs import PROJECT_ROOT
+from vaelib.runs.records import PROJECT_ROOT
 
 ARCHIVES = PROJECT_ROOT / "data" / "MNIST" / "raw"
 
@@ -73,12 +73,12 @@ def test_grey_pixels_are_fractions_of_255():
 def test_binary_pixels_are_1_as_often_as_they_are_grey():
     levels = torch.arange(256, dtype=torch.uint8).repeat(4)[:784].reshape(1, 1, 28, 28)
     draws = 4000
-    generator = torch.Generator().manual_seed(0)
-    total = sum(data.binarise(levels.expand(500, -1, -1, -1), generator).sum(0) for _ in range(draws // 500))
+    rng = torch.Generator().manual_seed(0)
+    total = sum(data.binarise(levels.expand(500, -1, -1, -1), rng).sum(0) for _ in range(draws // 500))
     frequency, expected = total / draws, levels.flatten() / 255
     assert ((frequency - expected).abs() < 4.5 * (expected * (1 - expected) / draws).sqrt() + 1e-7).all()
     assert (frequency[levels.flatten() == 0] == 0).all() and (frequency[levels.flatten() == 255] == 1).all()
-    assert set(data.binarise(levels, generator).unique().tolist()) == {0.0, 1.0}
+    assert set(data.binarise(levels, rng).unique().tolist()) == {0.0, 1.0}
 
 
 def test_the_sample_for_evaluation_is_fixed_and_the_one_for_training_is_not(mnist):
@@ -88,8 +88,8 @@ def test_the_sample_for_evaluation_is_fixed_and_the_one_for_training_is_not(mnis
     torch.manual_seed(1)
     assert torch.equal(first, data.evaluation_pixels(images, "A"))
     assert torch.equal(first[:20], data.evaluation_pixels(images[:20], "A"))  # whatever test_images is
-    generator = torch.Generator().manual_seed(0)
-    assert not torch.equal(data.binarise(images, generator), data.binarise(images, generator))
+    rng = torch.Generator().manual_seed(0)
+    assert not torch.equal(data.binarise(images, rng), data.binarise(images, rng))
     assert torch.equal(data.evaluation_pixels(images, "B"), data.grey(images))
 
 

@@ -5,7 +5,7 @@ import torch
 from sklearn.decomposition import PCA
 from torch import distributions
 
-from vaelib import dimensions
+from vaelib.exact import dimensions
 
 
 @pytest.fixture

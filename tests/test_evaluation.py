@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from vaelib import data, evaluation
-from vaelib.marginal import exact_log_likelihood
-from vaelib.vae import VAE
+from vaelib import data
+from vaelib.measure import evaluation
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.models.vae import VAE
 
 LIKELIHOODS = {"A": "bernoulli", "B": "bernoulli", "C": "gaussian"}
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelib import explorer
-from vaelib.publish import EXTERNAL
+from vaelib.plots import explorer
+from vaelib.report.publish import EXTERNAL
 
 SIDE, EXTENT = 5, 2.0
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

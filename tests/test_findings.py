@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from vaelib import findings
+from vaelib.report import findings
 
 
 def arms(real: list[float], synthetic: list[float], further: list[float]) -> pd.DataFrame:

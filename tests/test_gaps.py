@@ -7,11 +7,11 @@ import torch
 from linear_gaussian import LinearGaussian, images_near, with_posterior
 
 from vaelib import data
-from vaelib.gaps import fit_gaussian, gaussian_elbo, moments, split_gap
-from vaelib.marginal import exact_log_likelihood
-from vaelib.objectives import log_weights
-from vaelib.training import train, vae_loss
-from vaelib.vae import VAE, Posterior
+from vaelib.exact.gaps import fit_gaussian, gaussian_elbo, moments, split_gap
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.training.objectives import log_weights
+from vaelib.training.loop import train, vae_loss
+from vaelib.models.vae import VAE, Posterior
 
 POSTERIORS = [(0.5, 0.5, 0), (0.5, 0.2, 30), (0.3, 0.1, 45), (0.1, 0.03, 10), (0.02, 0.01, 60)]
 
@@ -115,11 +115,11 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
     x = data.evaluation_pixels(mnist["test"].images[:20], "A")
     exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(20, dtype=torch.bool))
     gaps = split_gap(model, x, exact)
-    generator = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         q = model.posterior(x)
-        elbo = log_weights(model, x, q, q.sample(4000, generator)).mean(0)
-        log_w = log_weights(model, x, gaps.best, gaps.best.sample(4000, generator))
+        elbo = log_weights(model, x, q, q.sample(4000, rng)).mean(0)
+        log_w = log_weights(model, x, gaps.best, gaps.best.sample(4000, rng))
     log_px = log_w.logsumexp(0) - math.log(4000)
     together = elbo + gaps.amortisation + gaps.approximation
     assert (together - log_px).mean().item() == pytest.approx(0, abs=0.02)

@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from torch import distributions
 
 from vaelib.data import PIXELS
-from vaelib.likelihoods import LIKELIHOODS, Gaussian
+from vaelib.models.likelihoods import LIKELIHOODS, Gaussian
 
 # Either side of 0.1, where the continuous Bernoulli changes from its series to the closed form.
 LOGITS = [0.0, 1e-6, 1e-3, 0.05, 0.0999, 0.1001, 0.15, 0.5, 1.0, 3.0, 8.0, 20.0]
@@ -107,8 +107,8 @@ def test_bernoulli_and_continuous_bernoulli_samples_have_the_moments_of_torch():
         ("bernoulli", distributions.Bernoulli(logits=logits)),
         ("continuous_bernoulli", distributions.ContinuousBernoulli(logits=logits)),
     ):
-        generator = torch.Generator().manual_seed(0)
-        samples = LIKELIHOODS[name].sample(LOGITS.expand(40_000, -1), generator).double()
+        rng = torch.Generator().manual_seed(0)
+        samples = LIKELIHOODS[name].sample(LOGITS.expand(40_000, -1), rng).double()
         assert samples.min() >= 0 and samples.max() <= 1
         error = (samples.mean(0) - expected.mean).abs() / (expected.variance / len(samples)).sqrt()
         assert error.max() < 4.5, (name, LOGITS[error.argmax()])

@@ -8,8 +8,8 @@ from linear_gaussian import LinearGaussian, images_near, with_posterior
 from torch import distributions
 
 from vaelib.data import PIXELS
-from vaelib.marginal import exact_log_likelihood, importance_bound, importance_weights
-from vaelib.vae import VAE
+from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
+from vaelib.models.vae import VAE
 
 ROUNDING = 1e-3  # nats that float32 may cost
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import distributions
 
-from vaelib.metrics import aggregate_posterior, class_shares, hole_share, knn_accuracy, latent_confusions, mean_interval
-from vaelib.vae import Posterior
+from vaelib.measure.metrics import aggregate_posterior, class_shares, hole_share, knn_accuracy, latent_confusions, mean_interval
+from vaelib.models.vae import Posterior
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from vaelib import vae, weights
+from vaelib.models import vae
+from vaelib.training.loop import weights
 from vaelib.data import PIXELS
-from vaelib.likelihoods import LIKELIHOODS
-from vaelib.networks import ARCHITECTURES
-from vaelib.runs import RunError
-from vaelib.vae import VAE
+from vaelib.models.likelihoods import LIKELIHOODS
+from vaelib.models.networks import ARCHITECTURES
+from vaelib.runs.records import RunError
+from vaelib.models.vae import VAE
 
 CPU = torch.device("cpu")
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vaelib import data, parameters
-from vaelib.runs import read_record
+from vaelib import data
+from vaelib.runs.records import parameters
+from vaelib.runs.records import read_record
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT / "workflow"))

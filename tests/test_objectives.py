@@ -8,7 +8,7 @@ from linear_gaussian import LinearGaussian
 from torch import distributions
 
 from vaelib.data import PIXELS
-from vaelib.objectives import (
+from vaelib.training.objectives import (
     OBJECTIVES,
     elbo,
     iwae,
@@ -19,7 +19,7 @@ from vaelib.objectives import (
     sleep,
     stratified_normal,
 )
-from vaelib.vae import VAE, Posterior, log_normal
+from vaelib.models.vae import VAE, Posterior, log_normal
 
 
 def seeded(seed=0):
@@ -207,7 +207,7 @@ def test_a_conditional_vae_gives_every_image_the_terms_of_its_own_label(x):
     noise = torch.randn(1, 6, 2, generator=seeded())
 
     class Drawn(Posterior):
-        def sample(self, samples, generator):
+        def sample(self, samples, rng):
             return self.mean + torch.exp(0.5 * self.log_variance) * self.noise
 
     def terms(rows):

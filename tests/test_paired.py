@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
-from vaelib import paired
-from vaelib.metrics import mean_interval
+from vaelib.synthetic import worth
+from vaelib.measure.metrics import mean_interval
 
 REAL, SYNTHETIC, FURTHER = [0.90, 0.92, 0.91], [0.92, 0.93, 0.915], [0.95, 0.96, 0.955]
 
@@ -28,19 +28,19 @@ def frame() -> pd.DataFrame:
 
 
 def test_changes_are_taken_seed_by_seed(frame):
-    assert paired.change(frame, 0.2, "synthetic", "updates").tolist() == pytest.approx([0.02, 0.01, 0.005])
-    assert paired.by_seed(frame, 0.5, "real", "updates").tolist() == pytest.approx([0.93, 0.95, 0.94])
+    assert worth.change(frame, 0.2, "synthetic", "updates").tolist() == pytest.approx([0.02, 0.01, 0.005])
+    assert worth.by_seed(frame, 0.5, "real", "updates").tolist() == pytest.approx([0.93, 0.95, 0.94])
 
 
 def test_the_interval_of_a_paired_difference_is_students(frame):
     """Differences 0.02, 0.01, 0.005: mean 0.011667, deviation 0.0076376, t(0.975, 2) = 4.302653."""
-    mean, half = mean_interval(paired.change(frame, 0.2, "synthetic", "updates"))
+    mean, half = mean_interval(worth.change(frame, 0.2, "synthetic", "updates"))
     assert mean == pytest.approx(0.0116667, abs=1e-6)
     assert half == pytest.approx(4.302653 * 0.0076376 / math.sqrt(3), abs=1e-5)
 
 
 def test_the_share_recovered_is_that_of_the_mean_gain_of_further_real_images(frame):
-    mean, _ = paired.recovered(frame, 0.2, "updates")
+    mean, _ = worth.recovered(frame, 0.2, "updates")
     assert mean == pytest.approx(0.0116667 / 0.045, abs=1e-5)
 
 
@@ -51,5 +51,5 @@ def test_the_exchange_rate_of_known_errors(error, rate):
     """An error of 0.08 that halves when the real images double: e ~ 1 / n."""
     row = {"fraction": 0.2, "test_accuracy_real_updates": 0.92, "test_accuracy_further_updates": 0.96}
     frame = pd.DataFrame([{**row, "seed": seed, "test_accuracy_synthetic_updates": 1 - error} for seed in (0, 1)])
-    mean, half = paired.exchange_rate(frame, 0.2, "updates")
+    mean, half = worth.exchange_rate(frame, 0.2, "updates")
     assert mean == pytest.approx(rate, abs=1e-9) and half == pytest.approx(0, abs=1e-9)

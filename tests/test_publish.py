@@ -13,8 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from vaelib import exhibits, publish
-from vaelib.exhibits import PublishError
+from vaelib.report import exhibits, publish
+from vaelib.report.exhibits import PublishError
 
 BIB = "@misc{kingma2014, author={Kingma, D. P. and Welling, M.}, title={Auto-Encoding}, year={2014}}"
 TITLE = ("# Two numbers and a $z$\n\nA *subtitle*", "title")

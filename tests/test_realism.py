@@ -5,14 +5,15 @@ import pytest
 import torch
 from scipy import linalg, ndimage
 
-from vaelib import data, realism
-from vaelib.classifier import Classifier
+from vaelib import data
+from vaelib.measure import realism
+from vaelib.models.classifier import Classifier
 
 
 def cloud(count: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     mix = torch.randn(4, 4, generator=torch.Generator().manual_seed(9))
-    return scale * torch.randn(count, 4, generator=generator) @ mix + shift
+    return scale * torch.randn(count, 4, generator=rng) @ mix + shift
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (2.0, 0.0), (1.0, 3.0), (0.5, -1.0)])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vaelib.publish import EXTERNAL
+from vaelib.report.publish import EXTERNAL
 
 PROJECT = Path(__file__).resolve().parent.parent
 FEWER = {"vae": ["mlp-grey"], "augmentation": ["fraction100"]}  # runs left out

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from vaelib import runs
-from vaelib.parameters import VAEParameters
-from vaelib.runs import ParameterError, Run, RunError, atomic, gather, read_record
+from vaelib.runs.records import records
+from vaelib.runs.parameters import VAEParameters
+from vaelib.runs.records import ParameterError, Run, RunError, atomic, gather, read_record
 
 GOOD = {
     "run_dir": "results/x", "dataset": "MNIST", "train_images": 0, "test_images": 0, "architecture": "mlp",
@@ -23,13 +23,13 @@ GOOD = {
 
 def refusal(**changes) -> str:
     with pytest.raises(ParameterError) as caught:
-        runs.parameters(VAEParameters, GOOD | changes)
+        records.parameters(VAEParameters, GOOD | changes)
     return str(caught.value)
 
 
 @pytest.fixture
 def config() -> VAEParameters:
-    return runs.parameters(VAEParameters, GOOD)
+    return records.parameters(VAEParameters, GOOD)
 
 
 @pytest.fixture
@@ -94,16 +94,16 @@ def test_all_wrong_parameters_are_named_in_one_message():
 
 def test_a_missing_parameter_is_named():
     with pytest.raises(ParameterError, match=r"epochs.*required"):
-        runs.parameters(VAEParameters, {name: value for name, value in GOOD.items() if name != "epochs"})
+        records.parameters(VAEParameters, {name: value for name, value in GOOD.items() if name != "epochs"})
 
 
 def test_what_a_notebook_holds_besides_parameters_is_no_parameter(config):
     others = {"torch": torch, "np": np, "In": [""], "Out": {}, "_": 3, "__name__": "__main__", "f": refusal}
-    assert runs.parameters(VAEParameters, GOOD | others) == config
+    assert records.parameters(VAEParameters, GOOD | others) == config
 
 
 def test_a_second_pass_in_a_live_session_does_not_mind_its_variables(config):
-    assert runs.parameters(VAEParameters, GOOD | {"config": config, "numbers": {}, "name": "x"}) == config
+    assert records.parameters(VAEParameters, GOOD | {"config": config, "numbers": {}, "name": "x"}) == config
 
 
 # --- atomic writes -----------------------------------------------------------------------------------------------
@@ -217,9 +217,9 @@ def test_arrays_come_back_as_they_were(tmp_path, config):
 
 def test_relative_folders_are_the_projects_wherever_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert runs.resolve("results/x") == Path(__file__).parent.parent / "results" / "x"
-    assert runs.resolve(tmp_path / "x") == tmp_path / "x"
-    assert runs.resolve("~/x") == Path("~/x").expanduser()
+    assert records.resolve("results/x") == Path(__file__).parent.parent / "results" / "x"
+    assert records.resolve(tmp_path / "x") == tmp_path / "x"
+    assert records.resolve("~/x") == Path("~/x").expanduser()
 
 
 @pytest.mark.parametrize(
@@ -260,13 +260,13 @@ def test_gathered_records_are_keyed_by_experiment_and_run_and_make_a_table(finis
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert list(summary) == ["vae/mlp-seed0", "vae/mlp-seed1"]
     assert summary["vae/mlp-seed1"] == read_record(folders[1])
-    table = runs.table(summary)
+    table = records.table(summary)
     assert table.loc["vae/mlp-seed1", "elbo"] == -139.0 and table.loc["vae/mlp-seed0", "architecture"] == "mlp"
 
 
 def test_the_command_gathers_and_returns_0(finished, tmp_path):
     out = tmp_path / "summary.json"
-    assert runs.main(["gather", "--out", str(out), str(finished("vae/a"))]) == 0
+    assert records.main(["gather", "--out", str(out), str(finished("vae/a"))]) == 0
     assert list(json.loads(out.read_text())) == ["vae/a"]
 
 
@@ -274,12 +274,12 @@ def test_the_command_names_an_unfinished_run_and_returns_1_with_the_old_summary_
     out = tmp_path / "summary.json"
     out.write_text("old")
     (tmp_path / "vae" / "b").mkdir(parents=True)
-    assert runs.main(["gather", "--out", str(out), str(finished("vae/a")), str(tmp_path / "vae/b")]) == 1
+    assert records.main(["gather", "--out", str(out), str(finished("vae/a")), str(tmp_path / "vae/b")]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and "vae/b holds no metrics.json" in said and out.read_text() == "old"
 
 
 def test_the_command_without_runs_is_a_usage_error(tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        runs.main(["gather", "--out", str(tmp_path / "summary.json")])
+        records.main(["gather", "--out", str(tmp_path / "summary.json")])
     assert caught.value.code == 2 and "run_dir" in capsys.readouterr().err

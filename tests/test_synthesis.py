@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from vaelib import data, synthesis
-from vaelib.likelihoods import LIKELIHOODS
-from vaelib.vae import VAE, Posterior
+from vaelib import data
+from vaelib.synthetic import samplers
+from vaelib.models.likelihoods import LIKELIHOODS
+from vaelib.models.vae import VAE, Posterior
 
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])
 
@@ -33,7 +34,7 @@ def painting(classes, label=None):
 
 
 def test_a_conditional_vae_decodes_prior_draws_with_the_label_asked_for():
-    outputs = synthesis.from_prior(painting(10))(LABELS.repeat(500), torch.Generator().manual_seed(0))
+    outputs = samplers.from_prior(painting(10))(LABELS.repeat(500), torch.Generator().manual_seed(0))
     assert torch.equal(outputs[:, 0], LABELS.repeat(500).float())
     z = outputs[:, 1:3]
     torch.testing.assert_close(z.mean(0), torch.zeros(2), rtol=0, atol=0.06)
@@ -42,7 +43,7 @@ def test_a_conditional_vae_decodes_prior_draws_with_the_label_asked_for():
 
 def test_each_label_is_decoded_by_the_vae_of_its_digit():
     models = [painting(0, label=digit) for digit in range(10)]
-    outputs = synthesis.from_each_digit(models)(LABELS, torch.Generator().manual_seed(0))
+    outputs = samplers.from_each_digit(models)(LABELS, torch.Generator().manual_seed(0))
     assert torch.equal(outputs[:, 0], LABELS.float())
     assert len(outputs[:, 1:3].unique(dim=0)) == len(LABELS)
 
@@ -55,7 +56,7 @@ def test_regions_belong_to_the_class_that_is_densest_there(mnist, monkeypatch):
     )
     model = painting(0, label=0)
     monkeypatch.setattr(model, "posterior", lambda x: Posterior(places[images.labels], torch.full((len(x), 2), -3.0)))
-    sampler = synthesis.from_regions(model, images, "B")
+    sampler = samplers.from_regions(model, images, "B")
     labels = LABELS.repeat(200)
     z = sampler(labels, torch.Generator().manual_seed(0))[:, 1:3]
     nearest = torch.cdist(z, places).argmin(1)
@@ -69,7 +70,7 @@ def test_a_class_that_is_nowhere_the_densest_still_gets_its_images(mnist, monkey
     images = mnist["train"].take(500)
     model = painting(0, label=0)
     monkeypatch.setattr(model, "posterior", lambda x: Posterior(torch.zeros(len(x), 2), torch.zeros(len(x), 2)))
-    z = synthesis.from_regions(model, images, "B")(LABELS, torch.Generator().manual_seed(0))[:, 1:3]
+    z = samplers.from_regions(model, images, "B")(LABELS, torch.Generator().manual_seed(0))[:, 1:3]
     assert z.isfinite().all() and len(z.unique(dim=0)) == len(LABELS)
 
 
@@ -80,7 +81,7 @@ def test_around_uses_images_of_the_label_and_the_spread_of_their_posteriors(mnis
     directions = 100 * torch.randn(784, 2, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(VAE, "posterior", lambda self, x: Posterior(x @ directions, torch.zeros(len(x), 2)))
     labels = torch.cat([images.labels] * 20)
-    outputs = synthesis.around(model, images, "B", spread)(labels, torch.Generator().manual_seed(0))
+    outputs = samplers.around(model, images, "B", spread)(labels, torch.Generator().manual_seed(0))
     assert torch.equal(outputs[:, 0], labels.float())
     centres = data.grey(images.images) @ directions
     distance = (outputs[:, None, 1:3] - centres).norm(dim=-1)
@@ -94,10 +95,10 @@ def test_around_uses_images_of_the_label_and_the_spread_of_their_posteriors(mnis
 
 @pytest.mark.parametrize("pixels", ["mean", "sample"])
 def test_pixels_are_means_or_draws(pixels):
-    def sampler(labels, generator):
+    def sampler(labels, rng):
         return torch.full((len(labels), 784), 1.0).logit(eps=0.3)  # probability 0.7
 
-    made = synthesis.synthesise(sampler, LIKELIHOODS["bernoulli"], LABELS, torch.Generator().manual_seed(0), pixels)
+    made = samplers.synthesise(sampler, LIKELIHOODS["bernoulli"], LABELS, torch.Generator().manual_seed(0), pixels)
     assert torch.equal(made.labels, LABELS) and made.images.shape == (10, 1, 28, 28)
     if pixels == "mean":
         assert (made.images == round(255 * 0.7)).all()
@@ -109,8 +110,8 @@ def test_pixels_are_means_or_draws(pixels):
 def test_the_same_seed_makes_the_same_images_whatever_was_made_before():
     torch.manual_seed(0)
     model = VAE("mlp", 2, classes=10).eval()
-    sampler = synthesis.from_prior(model)
+    sampler = samplers.from_prior(model)
     one, other = (
-        synthesis.synthesise(sampler, model.likelihood, LABELS, torch.Generator().manual_seed(1)) for _ in range(2)
+        samplers.synthesise(sampler, model.likelihood, LABELS, torch.Generator().manual_seed(1)) for _ in range(2)
     )
     assert torch.equal(one.images, other.images)

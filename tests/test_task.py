@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from vaelib import data
-from vaelib.classifier import Classifier
-from vaelib.task import task_loss
-from vaelib.training import train, vae_loss
-from vaelib.vae import VAE
+from vaelib.models.classifier import Classifier
+from vaelib.training.task import task_loss
+from vaelib.training.loop import train, vae_loss
+from vaelib.models.vae import VAE
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sam
     batch = mnist["train"].take(6)
     terms = task_loss(model, critic, 2.5)(batch, seeded(), math.inf)
     torch.testing.assert_close(terms["loss"] + terms["elbo"], 2.5 * terms["task"], rtol=1e-4, atol=1e-3)
-    generator = seeded()
+    rng = seeded()
     given, x = model.given(batch.labels), data.grey(batch.images)
-    drawn = given.posterior(x).sample(1, generator)[0]
-    images = [given.images(drawn), given.images(torch.randn(6, 2, generator=generator))]
+    drawn = given.posterior(x).sample(1, rng)[0]
+    images = [given.images(drawn), given.images(torch.randn(6, 2, generator=rng))]
     rows = torch.arange(6)
     expected = [-critic(each).softmax(-1)[rows, batch.labels].log() for each in images]
     torch.testing.assert_close(terms["task"], expected[0] + expected[1], rtol=1e-4, atol=1e-4)

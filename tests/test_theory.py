@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from vaelib import theory
+from vaelib.report import theory
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from vaelib import data, training, vaegan
-from vaelib.classifier import Classifier, classifier_loss
-from vaelib.gaps import gaussian_elbo
-from vaelib.vae import VAE
+from vaelib import data
+from vaelib.models import vaegan
+from vaelib.training.loop import loop
+from vaelib.models.classifier import Classifier, classifier_loss
+from vaelib.exact.gaps import gaussian_elbo
+from vaelib.models.vae import VAE
 
 EPOCHS = 3
 
@@ -27,9 +29,9 @@ def start(images):
     def start(architecture="mlp", objective="elbo", protocol="A", samples=1, kl_warmup_epochs=0, **options):
         torch.manual_seed(5)
         model = VAE(architecture)
-        loss = training.vae_loss(model, objective, protocol, samples, kl_warmup_epochs)
+        loss = loop.vae_loss(model, objective, protocol, samples, kl_warmup_epochs)
         options = {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 5e-3} | options
-        return model, training.train(model, loss, *images, **options)
+        return model, loop.train(model, loss, *images, **options)
 
     return start
 
@@ -82,7 +84,7 @@ def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_
         model = Classifier() if kind == "classifier" else vaegan.VAEGAN("mlp")
         loss = classifier_loss(model) if kind == "classifier" else vaegan.vaegan_loss(model, 1.0)
         options = {"epochs": EPOCHS, "batch_size": 100, "checkpoint": path}
-        return model, training.train(model, loss, images[0], None, **options)
+        return model, loop.train(model, loss, images[0], None, **options)
 
     uninterrupted, epochs = start()
     expected = numbers(epochs)
@@ -100,7 +102,7 @@ def test_a_checkpoint_of_other_code_is_ignored(start, tmp_path, monkeypatch):
 
 
 def test_a_training_that_runs_away_stops_with_a_message(start):
-    with pytest.raises(training.TrainingError, match=r"the loss became .* in epoch 1: take a smaller learning_rate"):
+    with pytest.raises(loop.TrainingError, match=r"the loss became .* in epoch 1: take a smaller learning_rate"):
         list(start(learning_rate=1e12)[1])
 
 
@@ -136,14 +138,14 @@ def test_the_weights_of_the_best_epoch_are_kept(images, tmp_path, interrupted_af
     def start():
         model = nn.Linear(1, 1)
 
-        def loss(batch, generator, epochs_done):
+        def loss(batch, rng, epochs_done):
             if math.isinf(epochs_done):  # validation
                 seen.append(model.weight.item())
                 return {"loss": torch.full((len(batch.labels),), [3.0, 1.0, 2.0, 1.5][len(seen) - 1])}
             return {"loss": model.weight.sum() * torch.ones(len(batch.labels))}
 
         checkpoint = tmp_path / "checkpoint.safetensors"
-        return model, training.train(model, loss, *images, epochs=4, batch_size=100, checkpoint=checkpoint)
+        return model, loop.train(model, loss, *images, epochs=4, batch_size=100, checkpoint=checkpoint)
 
     _, epochs = start()
     for _ in range(interrupted_after):
@@ -160,8 +162,8 @@ def test_training_and_validation_metrics_are_the_same_quantity(images, protocol)
     torch.manual_seed(0)
     model, few = VAE("mlp"), images[0]
     model.decoder[0].weight.data *= 0.1  # so that the draw of z matters little
-    loss = training.vae_loss(model, protocol=protocol, kl_warmup_epochs=1)
-    (metrics,) = training.train(model, loss, few, few, epochs=1, batch_size=64, learning_rate=1e-12)
+    loss = loop.vae_loss(model, protocol=protocol, kl_warmup_epochs=1)
+    (metrics,) = loop.train(model, loss, few, few, epochs=1, batch_size=64, learning_rate=1e-12)
     x = data.grey(few.images)
     exact = gaussian_elbo(model, x, model.posterior(x))  # protocol A's expectation too, but for the encoder's input
     error = 0.5 if protocol == "A" else 0.2
@@ -179,8 +181,8 @@ def test_kl_warm_up_changes_the_loss_and_not_the_reported_elbo(images):
     batch = images[0].take(20)
 
     def terms(epochs_done, warmup):
-        generator = torch.Generator().manual_seed(0)
-        return training.vae_loss(model, kl_warmup_epochs=warmup)(batch, generator, epochs_done)
+        rng = torch.Generator().manual_seed(0)
+        return loop.vae_loss(model, kl_warmup_epochs=warmup)(batch, rng, epochs_done)
 
     full = terms(0.0, 0)
     for epochs_done, weight in ((0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0), (math.inf, 1.0)):
@@ -207,11 +209,11 @@ def test_evaluation_weights_images_alike_whatever_the_batches(images):
     few = images[1]  # 70 images: the last batch is ragged
     brightness = data.grey(few.images).double().mean(-1)
 
-    def loss(batch, generator, epochs_done):
+    def loss(batch, rng, epochs_done):
         return {"loss": data.grey(batch.images).mean(-1), "labels": batch.labels}
 
     for batch_size in (1, 64, 69, 70, 1000):
-        found = training.evaluate(loss, few, batch_size=batch_size)
+        found = loop.evaluate(loss, few, batch_size=batch_size)
         assert found["loss"] == pytest.approx(brightness.mean().item(), rel=1e-6)
         assert found["labels"] == pytest.approx(few.labels.double().mean().item(), rel=1e-9)
 
@@ -220,14 +222,14 @@ def test_an_epoch_sees_each_image_once_as_bytes_and_reports_their_mean(images):
     few, model = images[0], nn.Linear(1, 1)
     seen = []
 
-    def loss(batch, generator, epochs_done):
+    def loss(batch, rng, epochs_done):
         assert batch.images.dtype == torch.uint8 and batch.images.shape[1:] == (1, 28, 28)
         values = data.grey(batch.images).mean(-1)
         if not math.isinf(epochs_done):
             seen.append(batch.images)
         return {"loss": values + 0 * model.weight.sum()}
 
-    (metrics,) = training.train(model, loss, few, few, epochs=1, batch_size=64)
+    (metrics,) = loop.train(model, loss, few, few, epochs=1, batch_size=64)
     order = torch.cat(seen).flatten(1).tolist()
     assert order != few.images.flatten(1).tolist() and sorted(order) == sorted(few.images.flatten(1).tolist())
     assert metrics["train_loss"] == pytest.approx(data.grey(few.images).double().mean().item(), rel=1e-6)
@@ -235,7 +237,7 @@ def test_an_epoch_sees_each_image_once_as_bytes_and_reports_their_mean(images):
 
 @pytest.mark.parametrize(("steps", "warmup"), [(5000, 200), (1000, 100)])
 def test_the_learning_rate_warms_up_and_falls_to_zero(steps, warmup):
-    rates = [training._schedule(step, steps) for step in range(steps)]
+    rates = [loop._schedule(step, steps) for step in range(steps)]
     peak = rates.index(max(rates))
     assert rates[0] <= 0.01 and peak == pytest.approx(warmup, abs=1) and rates[-1] < 1e-4 and min(rates) > 0
     assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
@@ -243,26 +245,26 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(steps, warmup):
 
 @pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_precision_and_device_by_name(name, dtype):
-    assert training.resolve_precision(name, torch.device("cpu")) == dtype
-    assert training.resolve_device("cpu") == torch.device("cpu")
+    assert loop.resolve_precision(name, torch.device("cpu")) == dtype
+    assert loop.resolve_device("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(("found", "taken"), [(None, "cpu"), ("cuda", "cuda"), ("mps", "cpu")])
 def test_auto_takes_the_accelerator_that_has_float64_and_else_the_processor(monkeypatch, found, taken):
     found = found and torch.device(found)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found)
-    assert training.resolve_device("auto") == torch.device(taken)
+    assert loop.resolve_device("auto") == torch.device(taken)
 
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
 def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, native, dtype):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native})
-    assert training.resolve_precision("auto", torch.device("cpu")) == dtype
+    assert loop.resolve_precision("auto", torch.device("cpu")) == dtype
 
 
 def test_progress_prints_a_line_an_epoch_with_the_time_left(capsys):
     epochs = [{"epoch": 1, "train_loss": 200.0, "validation_loss": 190.126, "seconds": 2.0}]
-    assert list(training.progress(epochs, 3)) == epochs
+    assert list(loop.progress(epochs, 3)) == epochs
     assert capsys.readouterr().out == "epoch 1/3  loss 200, validation 190.1  2.0 s, 4 s left\n"
 
 
@@ -270,7 +272,7 @@ def test_without_validation_images_the_last_epoch_is_kept(images):
     torch.manual_seed(5)
     model = VAE("mlp")
     history = []
-    for metrics in training.train(model, training.vae_loss(model), images[0], None, epochs=2, learning_rate=5e-3):
+    for metrics in loop.train(model, loop.vae_loss(model), images[0], None, epochs=2, learning_rate=5e-3):
         history.append(metrics)
         last = {name: t.clone() for name, t in model.state_dict().items()}
     assert not [name for name in history[-1] if name.startswith("validation")]
@@ -286,12 +288,12 @@ def test_an_epoch_shows_as_many_images_as_asked_for_and_all_equally_often(images
     seen, steps = [], []
     model = nn.Linear(1, 1)
 
-    def loss(batch, generator, epochs_done):
+    def loss(batch, rng, epochs_done):
         seen.extend(batch.labels.tolist())
         steps.append(epochs_done)
         return {"loss": model.weight.sum() * torch.ones(len(batch.labels)), "label": batch.labels.double()}
 
-    [metrics] = training.train(model, loss, numbered, None, epochs=1, epoch_images=epoch_images, batch_size=50)
+    [metrics] = loop.train(model, loss, numbered, None, epochs=1, epoch_images=epoch_images, batch_size=50)
     counts = torch.tensor(seen).bincount(minlength=200)
     assert counts.sort().values.tolist() == shown
     assert len(steps) == sum(shown) // 50 and steps == sorted(steps) and steps[-1] < 1
@@ -300,7 +302,7 @@ def test_an_epoch_shows_as_many_images_as_asked_for_and_all_equally_often(images
 
 def test_long_gradients_are_scaled_down_and_short_ones_left_alone(images):
     """Adam's steps hide the length of a gradient; its running mean does not."""
-    for size, expected in ((1.0, 1.0), (1e5, training.LARGEST_GRADIENT)):
+    for size, expected in ((1.0, 1.0), (1e5, loop.LARGEST_GRADIENT)):
         model = nn.Linear(1, 1, bias=False)
         optimisers = []
         adam = torch.optim.Adam
@@ -312,6 +314,6 @@ def test_long_gradients_are_scaled_down_and_short_ones_left_alone(images):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.optim, "Adam", spy)
             loss = lambda batch, *_: {"loss": size * model.weight.sum() * torch.ones(len(batch.labels))}  # noqa: B023, E731
-            list(training.train(model, loss, images[0], None, epochs=1, batch_size=200))
+            list(loop.train(model, loss, images[0], None, epochs=1, batch_size=200))
         [state] = optimisers[0].state.values()
-        assert state["exp_avg"].item() == pytest.approx((1 - training.BETAS[0]) * expected, rel=1e-4)
+        assert state["exp_avg"].item() == pytest.approx((1 - loop.BETAS[0]) * expected, rel=1e-4)

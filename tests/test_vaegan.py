@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vaelib import data
-from vaelib.objectives import kl_divergence
-from vaelib.vaegan import FEATURE_VARIANCE, SLOPE_PENALTY, VAEGAN, Parts, parts, vaegan_loss
+from vaelib.training.objectives import kl_divergence
+from vaelib.models.vaegan import FEATURE_VARIANCE, SLOPE_PENALTY, VAEGAN, Parts, parts, vaegan_loss
 
 REACHED = {
     "kl": {"encoder"},
@@ -60,10 +60,10 @@ def test_gamma_weighs_the_decoders_fidelity_and_nothing_else(model, x, mnist):
 def test_the_losses_are_those_of_the_paper(model, x):
     """The same draws, without any detaching."""
     terms = parts(model, x, torch.Generator().manual_seed(0))
-    generator = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     posterior = model.vae.posterior(x)
-    z = posterior.sample(1, generator)[0]
-    prior = torch.randn(z.shape, generator=generator)
+    z = posterior.sample(1, rng)[0]
+    prior = torch.randn(z.shape, generator=rng)
     rebuilt, made = model.vae.images(z), model.vae.images(prior)
     features = [model.discriminator(images)[0] for images in (x, rebuilt)]
     probability = [model.discriminator(images)[1].sigmoid() for images in (x, rebuilt, made)]

@@ -4,6 +4,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torchvision
 from filelock import FileLock
@@ -11,13 +12,14 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torchvision.datasets.utils import check_integrity
 
-from vaelib.runs import PROJECT_ROOT, UserError
+from vaelib.files import PROJECT_ROOT, UserError
 
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
 HALF_VALIDATION_IMAGES = 2_500  # the same of a half
 HALVES = ("first_half", "second_half")
 SPLITS = ("train", "validation", "test", *HALVES)
+CLASSES = 10
 SIDE = 28
 PIXELS = SIDE * SIDE
 HALVES_SEED = 0  # of the one division of the training images into two halves
@@ -93,11 +95,11 @@ def with_validation(name: str, split: str) -> tuple[Images, Images]:
 
 def _half(labels: Int64[Tensor, " count"], which: int) -> Int64[Tensor, " half"]:
     """The images of one half, the classes evenly interleaved; the odd image of a class goes to each half in turn."""
-    generator = torch.Generator().manual_seed(HALVES_SEED)
+    rng = torch.Generator().manual_seed(HALVES_SEED)
     members, places, odd = [], [], 0
     for label in labels.unique():
         shuffled = (labels == label).nonzero()[:, 0]
-        shuffled = shuffled[torch.randperm(len(shuffled), generator=generator)]
+        shuffled = shuffled[torch.randperm(len(shuffled), generator=rng)]
         members.append(shuffled[(which + odd) % 2 :: 2])
         places.append((torch.arange(len(members[-1])) + 0.5) / len(members[-1]))
         odd += len(shuffled) % 2
@@ -154,25 +156,34 @@ def to_images(x: Float[Tensor, "count 784"]) -> UInt8[Tensor, "count 1 28 28"]:
     return (255 * x.clamp(0, 1)).round().to(torch.uint8).reshape(-1, 1, SIDE, SIDE)
 
 
-def binarise(images: UInt8[Tensor, "*batch 1 28 28"], generator: torch.Generator) -> Float[Tensor, "*batch 784"]:
+def to_bytes(x: Float[Tensor, "*batch 784"]) -> np.ndarray:
+    """Grey values in [0, 1] as uint8, in an array: what galleries show and runs keep."""
+    return (255 * x.detach().clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+
+
+def binarise(images: UInt8[Tensor, "*batch 1 28 28"], rng: torch.Generator) -> Float[Tensor, "*batch 784"]:
     """Protocol A: a fresh sample b_i ~ Bernoulli(x_i / 255) of every pixel (Salakhutdinov & Murray 2008).
 
     An integer r uniform on 0..254 lies below x with probability exactly x / 255.
     """
     pixels = images.flatten(-3)
-    return (torch.empty_like(pixels).random_(0, 255, generator=generator) < pixels).float()
+    return (torch.empty_like(pixels).random_(0, 255, generator=rng) < pixels).float()
 
 
 def training_pixels(
-    images: UInt8[Tensor, "count 1 28 28"], protocol: str, generator: torch.Generator
+    images: UInt8[Tensor, "count 1 28 28"], protocol: str, rng: torch.Generator
 ) -> Float[Tensor, "count 784"]:
     """The pixels that a protocol is trained on: for A sampled afresh, else grey."""
-    return binarise(images, generator) if protocol == "A" else grey(images)
+    return binarise(images, rng) if protocol == "A" else grey(images)
 
 
 def evaluation_pixels(images: UInt8[Tensor, "count 1 28 28"], protocol: str) -> Float[Tensor, "count 784"]:
-    """The pixels that a protocol is evaluated on: for A one fixed binary sample an image, else grey."""
+    """The pixels that a protocol is evaluated on: for A one fixed binary sample an image, else grey.
+
+    The sample is drawn on the processor, whatever the images' device, since each kind of device draws differently: the
+    bits are the same everywhere, and those of the first images do not depend on how many follow.
+    """
     if protocol != "A":
         return grey(images)
-    generator = torch.Generator(images.device).manual_seed(TEST_SAMPLE_SEED)
-    return binarise(images, generator)
+    rng = torch.Generator().manual_seed(TEST_SAMPLE_SEED)
+    return binarise(images.cpu(), rng).to(images.device)

@@ -22,13 +22,14 @@ Three keys of a run mean something here; every other one is a parameter of the n
 * `threads: 2` gives the run that many cores, instead of one.
 """
 
+import functools
 import json
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-import sources
+import papermill
 import yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -142,6 +143,12 @@ def _runs(experiments: dict) -> list[Run]:
     return runs
 
 
+@functools.cache
+def _parameters(notebook: Path) -> set[str]:
+    """The names that papermill can set."""
+    return set(papermill.inspect_notebook(str(notebook)))
+
+
 def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
     """Says in one line what is wrong with a run; a misspelt parameter would otherwise be ignored by papermill."""
     if not NAME.fullmatch(run.experiment) or not NAME.fullmatch(run.name) or run.experiment in RESERVED:
@@ -150,6 +157,6 @@ def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
         raise PlanError(f"{run.id} needs the notebook notebooks/{notebook.name}, which does not exist")
     if missing := sorted(set(run.needed) - set(runs)):
         raise PlanError(f"{run.id} needs {', '.join(missing)}, which is not among the runs")
-    unknown = {"run_dir", *run.needs, *run.parameters} - sources.parameters(notebook)
+    unknown = {"run_dir", *run.needs, *run.parameters} - _parameters(notebook)
     if unknown:
         raise PlanError(f"{run.id} sets {', '.join(sorted(unknown))}: no parameter of notebooks/{notebook.name}")

@@ -19,6 +19,7 @@ from pathlib import Path
 
 SHOWN = ("epoch ", "arm ")  # how the lines begin that a notebook prints to be seen while it runs
 SILENCE = 30.0  # seconds without a line to show after which the job says that it is still alive
+IDENTITY = "identity.json"  # beside a run's record: what its result depends on
 GRACE = 5.0  # seconds that a job has to end when it is told to
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that tell libraries how many to use
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -119,6 +120,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="how many threads it may use")
     parser.add_argument("--executed", type=Path, help="the notebook that the command writes while it runs")
     parser.add_argument("--keep", type=Path, help="where that notebook goes once it has succeeded")
+    parser.add_argument("--identity", help="what the run depends on, to be left beside that notebook")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
@@ -137,6 +139,8 @@ def main() -> int:
         if options.keep:
             options.keep.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(options.executed, options.keep)
+        if options.identity:
+            options.keep.with_name(IDENTITY).write_text(options.identity, encoding="utf-8")
     except KeyboardInterrupt:
         watch.stop()
         return 130

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaelib.objectives import log_sum_exp, stratified_normal
+from vaelib.training.objectives import log_sum_exp, stratified_normal
 
 
 class PPCA(NamedTuple):
@@ -62,9 +62,9 @@ def grid(latent_dim: int, points: int) -> Float[Tensor, "points latent"]:
     return stratified_normal(side, latent_dim, None, torch.device("cpu")).double()
 
 
-def draws(latent_dim: int, points: int, generator: torch.Generator) -> Float[Tensor, "points latent"]:
+def draws(latent_dim: int, points: int, rng: torch.Generator) -> Float[Tensor, "points latent"]:
     """Independent draws of the prior."""
-    return torch.randn(points, latent_dim, generator=generator, dtype=torch.float64, device=generator.device)
+    return torch.randn(points, latent_dim, generator=rng, dtype=torch.float64, device=rng.device)
 
 
 def errors(

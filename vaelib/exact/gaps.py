@@ -12,9 +12,9 @@ from jaxtyping import Float
 from scipy.special import roots_hermitenorm
 from torch import Tensor
 
-from vaelib.marginal import CUTOFF, Exact, Nodes
-from vaelib.objectives import kl_divergence
-from vaelib.vae import VAE, Posterior
+from vaelib.exact.quadrature import CUTOFF, Exact, Nodes
+from vaelib.training.objectives import kl_divergence
+from vaelib.models.vae import VAE, Posterior
 
 
 class Gaps(NamedTuple):

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaelib import data
-from vaelib.gaps import gaussian_elbo
-from vaelib.marginal import Exact
-from vaelib.vae import VAE
+from vaelib.exact.gaps import gaussian_elbo
+from vaelib.exact.quadrature import Exact
+from vaelib.models.vae import VAE
 
 IMAGES = 10  # how many images the identities are checked on,
 DRAWS = 4  # each with this many binary samples for log p(b), which needs quadrature,
@@ -28,8 +28,8 @@ def pixel_entropy(images: data.Images) -> float:
 def pixels(images: data.Images) -> Float[Tensor, "rows 784"]:
     """The first images grey, then their binary samples draw by draw: what `measure` needs log p(x) of."""
     few = images.images[:IMAGES]
-    generator = torch.Generator(few.device).manual_seed(1)
-    return torch.cat([data.grey(few), data.binarise(few.repeat(DRAWS, 1, 1, 1), generator)])
+    rng = torch.Generator(few.device).manual_seed(1)
+    return torch.cat([data.grey(few), data.binarise(few.repeat(DRAWS, 1, 1, 1), rng)])
 
 
 @torch.no_grad()
@@ -47,8 +47,8 @@ def measure(model: VAE, images: data.Images, exact: Exact) -> dict[str, float]:
     excess = log_pb - log_px - (posterior_mean_logits(model, exact, count) * (b - x)).sum(-1)
 
     q = model.posterior(x)
-    generator = torch.Generator(x.device).manual_seed(2)
-    frequency = sum(torch.bernoulli(x, generator=generator) for _ in range(ELBO_DRAWS)) / ELBO_DRAWS
+    rng = torch.Generator(x.device).manual_seed(2)
+    frequency = sum(torch.bernoulli(x, generator=rng) for _ in range(ELBO_DRAWS)) / ELBO_DRAWS
     difference = gaussian_elbo(model, frequency, q) - gaussian_elbo(model, x, q)
     return {
         "identity_grey_nll": -log_px.mean().item(),

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from vaelib.objectives import log_sum_exp, log_weights
-from vaelib.vae import VAE, log_normal
+from vaelib.training.objectives import log_sum_exp, log_weights
+from vaelib.models.vae import VAE, log_normal
 
 CELL = 1.0  # side of a cell at level 0
 NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with each level
@@ -189,13 +189,13 @@ def _log_sum(
 
 @torch.no_grad()
 def importance_weights(
-    model: VAE, x: Float[Tensor, "images pixels"], samples: int, generator: torch.Generator
+    model: VAE, x: Float[Tensor, "images pixels"], samples: int, rng: torch.Generator
 ) -> Float[Tensor, "samples images"]:
     """log w_k = log p(x, z_k) - log q(z_k | x) for draws z_k from the encoder's q, for any latent dimension."""
     blocks = []
     for rows in x.split(max(1, 20_000 // samples)):
         posterior = model.posterior(rows)
-        blocks.append(log_weights(model, rows, posterior, posterior.sample(samples, generator)))
+        blocks.append(log_weights(model, rows, posterior, posterior.sample(samples, rng)))
     return torch.cat(blocks, dim=1)
 
 

@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaelib import data, figures, identities, metrics
-from vaelib.gaps import gaussian_elbo, split_gap
-from vaelib.marginal import Exact, exact_log_likelihood, importance_bound, importance_weights
-from vaelib.objectives import kl_divergence
-from vaelib.vae import VAE, Posterior, log_normal
+from vaelib import data
+from vaelib.exact import identities
+from vaelib.measure import metrics
+from vaelib.plots import figures
+from vaelib.exact.gaps import gaussian_elbo, split_gap
+from vaelib.exact.quadrature import Exact, exact_log_likelihood, importance_bound, importance_weights
+from vaelib.training.objectives import kl_divergence
+from vaelib.models.vae import VAE, Posterior, log_normal
 
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
 LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
@@ -112,8 +115,8 @@ def latent_plane(
 @torch.no_grad()
 def sample_classes(model: VAE, training: data.Images, seed: int = 0) -> np.ndarray:
     """[10] share of each digit among mean images of prior samples."""
-    generator = torch.Generator(model.device).manual_seed(seed)
-    z = torch.randn(CLASSIFIED_SAMPLES, model.latent_dim, generator=generator, device=model.device)
+    rng = torch.Generator(model.device).manual_seed(seed)
+    z = torch.randn(CLASSIFIED_SAMPLES, model.latent_dim, generator=rng, device=model.device)
     reference = training.take(REFERENCE_IMAGES)
     return metrics.class_shares(model.images(z).cpu(), data.grey(reference.images).cpu(), reference.labels.cpu())
 

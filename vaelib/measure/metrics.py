@@ -11,8 +11,8 @@ from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from vaelib.objectives import log_sum_exp
-from vaelib.vae import Posterior, log_normal
+from vaelib.training.objectives import log_sum_exp
+from vaelib.models.vae import Posterior, log_normal
 
 NEIGHBOURS = 5
 CLASSES = 10
@@ -31,10 +31,10 @@ def knn_accuracy(
 
     Mean over `draws` random choices of the labelled training images.
     """
-    generator = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     scores = []
     for _ in range(draws):
-        chosen = generator.choice(len(train_labels), labelled, replace=False)
+        chosen = rng.choice(len(train_labels), labelled, replace=False)
         knn = KNeighborsClassifier(NEIGHBOURS).fit(train_means[chosen].numpy(), train_labels[chosen].numpy())
         scores.append(knn.score(test_means.numpy(), test_labels.numpy()))
     return float(np.mean(scores))
@@ -83,8 +83,8 @@ def hole_share(
     A hole is a place where the aggregate posterior has less than `ratio` of the prior's density: the decoder is
     asked there for images it was hardly trained to make.
     """
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(samples, posterior.mean.shape[-1], generator=generator)
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(samples, posterior.mean.shape[-1], generator=rng)
     in_hole = aggregate_posterior(posterior, z) < log_normal(z) + math.log(ratio)
     return in_hole.double().mean().item(), z[in_hole]
 

@@ -1,6 +1,6 @@
 """How real generated digits look: sharpness, and distances between sets of images in a classifier's features.
 
-The features are the 128 hidden units before the outputs of `vaelib.classifier.Classifier`, in place of those of a
+The features are the 128 hidden units before the outputs of `vaelib.models.classifier.Classifier`, in place of those of a
 network trained on photographs, which knows nothing of digits. Numbers are comparable for one classifier alone.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from vaelib import data
-from vaelib.classifier import BLOCK, Classifier
+from vaelib.models.classifier import BLOCK, Classifier
 
 NEIGHBOURS = 3  # of the balls that make up a manifold; theirs too
 MANIFOLD_IMAGES = 5_000  # of each set, for precision and recall

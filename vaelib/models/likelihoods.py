@@ -1,7 +1,7 @@
 """Pixel likelihoods p(x | z), each an exponential family in its decoder outputs.
 
 log p(x | z) = T(x) . eta(z) - A(z): written so, many images against many latents are one matrix product, which is
-what makes the exact marginal likelihood of `vaelib.marginal` affordable. All values are in nats, summed over pixels.
+what makes the exact marginal likelihood of `vaelib.exact.quadrature` affordable. All values are in nats, summed over pixels.
 """
 
 import math
@@ -34,7 +34,7 @@ class Likelihood:
         raise NotImplementedError
 
     def sample(
-        self, outputs: Float[Tensor, "*batch outputs"], generator: torch.Generator
+        self, outputs: Float[Tensor, "*batch outputs"], rng: torch.Generator
     ) -> Float[Tensor, "*batch pixels"]:
         """One draw of every pixel."""
         raise NotImplementedError
@@ -61,9 +61,9 @@ class Bernoulli(Likelihood):
         """P(x = 1)."""
         return outputs.sigmoid()
 
-    def sample(self, outputs, generator):
+    def sample(self, outputs, rng):
         """Pixels 0 or 1."""
-        return torch.bernoulli(outputs.sigmoid(), generator=generator)
+        return torch.bernoulli(outputs.sigmoid(), generator=rng)
 
 
 class ContinuousBernoulli(Likelihood):
@@ -88,9 +88,9 @@ class ContinuousBernoulli(Likelihood):
         safe = torch.where(small, 1.0, outputs)
         return torch.where(small, 0.5 + outputs / 12 - outputs**3 / 720, 1 / -torch.expm1(-safe) - 1 / safe)
 
-    def sample(self, outputs, generator):
+    def sample(self, outputs, rng):
         """Inverse of the distribution function: x = log(1 + u (exp l - 1)) / l."""
-        u = torch.rand(outputs.shape, generator=generator, device=outputs.device)
+        u = torch.rand(outputs.shape, generator=rng, device=outputs.device)
         small = outputs.abs() < 1e-6  # uniform to float32's precision
         safe = torch.where(small, 1.0, outputs)
         # For l > 0 count down from 1, so that exp never overflows.
@@ -128,10 +128,10 @@ class Gaussian(Likelihood):
         """The learnt mean."""
         return self._moments(outputs)[0]
 
-    def sample(self, outputs, generator):
+    def sample(self, outputs, rng):
         """Mean plus noise of the learnt variance."""
         mean, log_variance = self._moments(outputs)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn(mean.shape, generator=rng, device=mean.device)
         return mean + torch.exp(0.5 * log_variance) * noise
 
 

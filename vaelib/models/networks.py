@@ -1,7 +1,7 @@
 """Encoder and decoder networks by name.
 
 Every encoder maps flat images [batch, 784] to [batch, outputs]; every decoder maps latents [batch, inputs] to
-[batch, outputs]. What the outputs mean (means, log-variances, logits) is the business of `vaelib.vae`.
+[batch, outputs]. What the outputs mean (means, log-variances, logits) is the business of `vaelib.models.vae`.
 """
 
 from collections.abc import Callable

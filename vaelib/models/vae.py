@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from vaelib.likelihoods import LIKELIHOODS
-from vaelib.networks import ARCHITECTURES
+from vaelib.models.likelihoods import LIKELIHOODS
+from vaelib.models.networks import ARCHITECTURES
 
 
 def log_normal(
@@ -30,10 +30,10 @@ class Posterior(NamedTuple):
     mean: Float[Tensor, "*batch latent"]
     log_variance: Float[Tensor, "*batch latent"]
 
-    def sample(self, samples: int, generator: torch.Generator) -> Float[Tensor, "samples *batch latent"]:
+    def sample(self, samples: int, rng: torch.Generator) -> Float[Tensor, "samples *batch latent"]:
         """Reparameterised draws z = mean + sigma * noise, through which gradients flow (section 2.4)."""
         shape = (samples, *self.mean.shape)
-        noise = torch.randn(shape, generator=generator, device=self.mean.device)
+        noise = torch.randn(shape, generator=rng, device=self.mean.device)
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
     def log_prob(self, z: Float[Tensor, "*any latent"]) -> Float[Tensor, "*any"]:
@@ -44,8 +44,8 @@ class Posterior(NamedTuple):
 class VAE(nn.Module):
     """p(z) = N(0, I), p(x | z) by `likelihood` around a decoder, q(z | x) Gaussian by an encoder.
 
-    `architecture` is a key of `vaelib.networks.ARCHITECTURES`, `likelihood` one of
-    `vaelib.likelihoods.LIKELIHOODS`.
+    `architecture` is a key of `vaelib.models.networks.ARCHITECTURES`, `likelihood` one of
+    `vaelib.models.likelihoods.LIKELIHOODS`.
 
     With `classes` it is conditional, p(x | z, y) and q(z | x, y) (Sohn et al. 2015): `given(labels)` is then the VAE
     of these labels, which everything that takes a VAE can take. The decoder receives the label beside z; the encoder

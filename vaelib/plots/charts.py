@@ -7,7 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from vaelib.figures import DIGIT_COLOURS, WIDTH, describe, in_house_style, new_figure
+from vaelib.plots.figures import DIGIT_COLOURS, WIDTH, describe, in_house_style, new_figure
 
 
 @in_house_style

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from vaelib.figures import WIDTH, describe, in_house_style, new_figure
+from vaelib.plots.figures import WIDTH, describe, in_house_style, new_figure
 
 Y = 0.62  # height of the main line
 

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from PIL import Image, ImageDraw
 
-from vaelib import figures
+from vaelib.plots import figures
 
 TEMPLATE = Path(__file__).with_name("explorer.html")
 SHOWN_POINTS = 2500  # of the latent means: more would hide one another and only make the page heavier
@@ -39,7 +39,7 @@ def static_explorer(
     labels: np.ndarray,
     colours: Sequence[Any] = figures.DIGIT_COLOURS,
 ) -> str:
-    """A fragment of HTML with its script and data inside, for `vaelib.exhibits.interactive`.
+    """A fragment of HTML with its script and data inside, for `vaelib.report.exhibits.interactive`.
 
     `images` are uint8 [n * n, 784], decoded at `plane_grid(n, extent)`; `points` [count, 2] are latent means, of which
     an even selection is drawn, with `labels` [count] that index `colours` (whatever Matplotlib takes for a colour).

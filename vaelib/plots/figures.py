@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from scipy.special import ndtri
 
-from vaelib.runs import atomic
+from vaelib.runs.records import atomic
 
 DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blind readers can tell apart
 WIDTH = 6.3  # inches: the text width of the report's page

@@ -1,6 +1,6 @@
 """What the report notebook shows: values for its prose, numbered figures, tables and interactive figures.
 
-Each function displays something readable in JupyterLab and, beside it, a JSON record that `vaelib.publish` turns into
+Each function displays something readable in JupyterLab and, beside it, a JSON record that `vaelib.report.publish` turns into
 a numbered exhibit of the HTML file and of the PDF. Captions, notes and table cells are pandoc markdown on one line:
 `$math$`, `[@citations]`, `@fig:references` and `{{ placeholders }}` (the last not in table cells) work in them.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import display
 
-from vaelib.runs import UserError
+from vaelib.runs.records import UserError
 
 VALUES_MIME = "application/vnd.vaelib.values+json"
 FIGURE_MIME = "application/vnd.vaelib.figure+json"

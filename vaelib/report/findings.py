@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vaelib import paired
-from vaelib.augmentation import CHOICE_FRACTION
-from vaelib.metrics import CLASSES, mean_interval
-from vaelib.summary import Summary, as_text, with_interval
-from vaelib.tables import gains, importance_weighted
+from vaelib.synthetic import worth
+from vaelib.synthetic.arms import CHOICE_FRACTION
+from vaelib.measure.metrics import CLASSES, mean_interval
+from vaelib.report.summary import Summary, as_text, with_interval
+from vaelib.report.tables import gains, importance_weighted
 
 
 def ranking(vaes: pd.DataFrame) -> list[str]:
@@ -140,7 +140,7 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
 
 def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> dict[str, Any]:
     """The judge, the best and the worst of the generators, and what further real images gain on validation images."""
-    gain = 100 * paired.change(augmentation, CHOICE_FRACTION, "further", "updates", "validation_accuracy")
+    gain = 100 * worth.change(augmentation, CHOICE_FRACTION, "further", "updates", "validation_accuracy")
     by_name = frame.set_index("model")
     worth = {model: np.mean(gains(run, augmentation)) for model, run in by_name.iterrows()}
     return {
@@ -168,7 +168,7 @@ def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> 
 def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any]:
     """What synthetic images change at one fraction, under both budgets, what further real ones do, and the rates."""
     chosen = frame[np.isclose(frame.fraction, fraction)]
-    mean, half = mean_interval(100 * paired.change(frame, fraction, "synthetic", "updates"))
+    mean, half = mean_interval(100 * worth.change(frame, fraction, "synthetic", "updates"))
     values = {
         "verdict": _verdict(mean, half),
         "exchange": _exchange(frame, fraction),
@@ -179,17 +179,17 @@ def synthetic_worth(frame: pd.DataFrame, fraction: float = 0.2) -> dict[str, Any
         "passes": chosen.updates.iloc[0] * chosen.batch_size.iloc[0] / chosen.real_images.iloc[0],
         "fewest_passes": chosen.updates.iloc[0] * chosen.batch_size.iloc[0] / frame.real_images.max() / 2,
         "elsewhere": " and ".join(
-            f"{with_interval(100 * paired.change(frame, other, 'synthetic', 'updates'))} at {100 * other:.0f} %"
+            f"{with_interval(100 * worth.change(frame, other, 'synthetic', 'updates'))} at {100 * other:.0f} %"
             for other in sorted(frame.fraction.unique())
             if not np.isclose(other, fraction)
         ),
     }
     for budget in ("updates", "epochs"):
         for arm in ("synthetic", "duplicated", "affine", "further", "synthetic_only"):
-            values[f"{budget}.{arm}"] = with_interval(100 * paired.change(frame, fraction, arm, budget))
-    synthetic = {b: paired.change(frame, fraction, "synthetic", b) for b in ("updates", "epochs")}
+            values[f"{budget}.{arm}"] = with_interval(100 * worth.change(frame, fraction, arm, budget))
+    synthetic = {b: worth.change(frame, fraction, "synthetic", b) for b in ("updates", "epochs")}
     values["trap"] = with_interval(100 * (synthetic["epochs"] - synthetic["updates"]))
-    only = 100 * paired.by_seed(frame, fraction, "synthetic_only", "updates")
+    only = 100 * worth.by_seed(frame, fraction, "synthetic_only", "updates")
     return {"worth": values | {"synthetic_only": with_interval(only)}}
 
 
@@ -202,7 +202,7 @@ def accuracy_points(frame: pd.DataFrame, arms: list[str], budget: str = "updates
 
 def digit_changes(frame: pd.DataFrame, arm: str, fraction: float = 0.2) -> list[tuple[float, float]]:
     """Change of the accuracy on each digit in points, with the half-width of its interval."""
-    changes = (paired.change(frame, fraction, arm, "updates", f"test_accuracy_{digit}") for digit in range(CLASSES))
+    changes = (worth.change(frame, fraction, arm, "updates", f"test_accuracy_{digit}") for digit in range(CLASSES))
     return [mean_interval(100 * change) for change in changes]
 
 
@@ -212,12 +212,12 @@ def _exchange(frame: pd.DataFrame, fraction: float) -> str:
     A ratio to a change that is not distinguishable from 0 would be any number at all, and so would one whose interval
     is wider than from 0 to 1 anyway.
     """
-    mean, half = mean_interval(paired.change(frame, fraction, "further", "updates"))
-    share, uncertainty = paired.recovered(frame, fraction, "updates")
+    mean, half = mean_interval(worth.change(frame, fraction, "further", "updates"))
+    share, uncertainty = worth.recovered(frame, fraction, "updates")
     if not (mean > half and uncertainty < 0.5):
         return "What that is worth in further real images cannot be said from so few seeds."
     recovered = as_text(100 * share, 100 * uncertainty, digits=0)
-    rate = as_text(*paired.exchange_rate(frame, fraction, "updates"))
+    rate = as_text(*worth.exchange_rate(frame, fraction, "updates"))
     return (
         f"So they bring {recovered} % of what as many further real images bring, and one synthetic image is worth "
         f"{rate} further real ones (between $N$ and $2N$ images the error is taken to fall as a power of their number; "

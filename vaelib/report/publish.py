@@ -8,7 +8,7 @@ The notebook is never run here: all numbers, figures and tables come from its st
 (an error in a cell, an unknown placeholder, an unresolved reference or citation, an image without alternative text)
 is reported at once in one `PublishError`, and then the previous report stays as it was.
 
-    python -m vaelib.publish EXECUTED.ipynb --out report/build/standard [--banner TEXT] [--bibliography FILE]
+    python -m vaelib.report.publish EXECUTED.ipynb --out report/build/standard [--banner TEXT] [--bibliography FILE]
 """
 
 import argparse
@@ -31,7 +31,7 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import Config
 
-from vaelib.exhibits import (
+from vaelib.report.exhibits import (
     CAPTION_MIME,
     FIGURE_MIME,
     TABLE_MIME,

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import load_file
 
-from vaelib import data, figures
-from vaelib.metrics import mean_interval
-from vaelib.runs import RunError, resolve, table
+from vaelib import data
+from vaelib.plots import figures
+from vaelib.measure.metrics import mean_interval
+from vaelib.runs.records import RunError, resolve, table
 
 
 class Summary:

@@ -2,11 +2,11 @@
 
 import pandas as pd
 
-from vaelib import paired
-from vaelib.augmentation import CHOICE_FRACTION
-from vaelib.metrics import mean_interval
-from vaelib.networks import ARCHITECTURES
-from vaelib.summary import Summary, with_interval
+from vaelib.synthetic import worth
+from vaelib.synthetic.arms import CHOICE_FRACTION
+from vaelib.measure.metrics import mean_interval
+from vaelib.models.networks import ARCHITECTURES
+from vaelib.report.summary import Summary, with_interval
 
 UNTOLD = ("exact −log p(x)", "approx. gap", "amort. gap", "weights", "training (s)", "seeds")  # by published rows
 
@@ -156,7 +156,7 @@ def gain(run: pd.Series, augmentation: pd.DataFrame) -> str:
 
 def gains(run: pd.Series, augmentation: pd.DataFrame) -> list[float]:
     """The same points for each of the seeds run with and without the images."""
-    real = paired.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
+    real = worth.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
     both = {seed: run.get(f"validation_accuracy_seed{seed}") for seed in real.index}
     return [100 * (accuracy - real[seed]) for seed, accuracy in both.items() if pd.notna(accuracy)]
 
@@ -169,10 +169,10 @@ def augmentation(frame: pd.DataFrame) -> pd.DataFrame:
             "budget": title,
             "half used": f"{100 * fraction:.0f} %",
             "real images": f"{frame[frame.fraction == fraction].real_images.iloc[0]:,.0f}",
-            "real (%)": with_interval(100 * paired.by_seed(frame, fraction, "real", budget)),
-            "real + synthetic (%)": with_interval(100 * paired.by_seed(frame, fraction, "synthetic", budget)),
-            "change (points)": with_interval(100 * paired.change(frame, fraction, "synthetic", budget)),
-            "change by further real": with_interval(100 * paired.change(frame, fraction, "further", budget)),
+            "real (%)": with_interval(100 * worth.by_seed(frame, fraction, "real", budget)),
+            "real + synthetic (%)": with_interval(100 * worth.by_seed(frame, fraction, "synthetic", budget)),
+            "change (points)": with_interval(100 * worth.change(frame, fraction, "synthetic", budget)),
+            "change by further real": with_interval(100 * worth.change(frame, fraction, "further", budget)),
         }
         for budget, title in titles.items()
         for fraction in sorted(frame.fraction.unique())

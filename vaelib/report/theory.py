@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from vaelib.summary import Summary, model_name, with_interval
-from vaelib.tables import gain, objective_name
+from vaelib.report.summary import Summary, model_name, with_interval
+from vaelib.report.tables import gain, objective_name
 
 AFFORDABLE = 2.0  # nats of exact likelihood that a classifier in the loss may cost
 

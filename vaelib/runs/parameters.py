@@ -7,11 +7,11 @@ import torch
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, model_validator
 
-from vaelib.augmentation import ARMS, BUDGETS
+from vaelib.synthetic.arms import ARMS, BUDGETS
 from vaelib.data import DATASETS, HALVES
-from vaelib.likelihoods import LIKELIHOODS
-from vaelib.networks import ARCHITECTURES
-from vaelib.runs import Parameters
+from vaelib.models.likelihoods import LIKELIHOODS
+from vaelib.models.networks import ARCHITECTURES
+from vaelib.runs.records import Parameters
 
 
 def _one_of(names: Iterable[str]) -> AfterValidator:

@@ -23,24 +23,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
 RECORD = "metrics.json"
-
-
-class UserError(Exception):
-    """An error for the person at the keyboard: its message says what is wrong and what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        """What IPython prints instead of a traceback, in a notebook and through papermill."""
-        return [f"{type(self).__name__}: {self}"]
 
 
 class ParameterError(UserError):
     """A parameter has an unknown name, a wrong type or a value out of range."""
-
-
-class RunError(UserError):
-    """A run's folder is missing, half-written, or not what its reader needs."""
 
 
 class Parameters(BaseModel):
@@ -99,27 +86,6 @@ def _explain(error: Mapping[str, Any]) -> str:
     return f"{error['loc'][0]} = {error['input']!r}: {message}."
 
 
-@contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when not.
-
-    Raises `RunError` when the disk is full or the folder cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.chmod(0o644)  # safetensors writes for the owner alone
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RunError(f"{path} could not be written: {reason}. Nothing was replaced.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
 class Run:
     """A run's folder while it is being filled: files first, the record `metrics.json` last.
 
@@ -166,11 +132,6 @@ class Run:
         for checkpoint in self.folder.glob("checkpoint*.safetensors"):
             checkpoint.unlink()
         return record
-
-
-def resolve(folder: str | Path) -> Path:
-    """A path as given if absolute, else below the project: the same for JupyterLab, papermill and make."""
-    return PROJECT_ROOT / Path(folder).expanduser()
 
 
 def _plain(value: Any) -> float | int | str | bool | None:
@@ -251,7 +212,7 @@ def gather(folders: Sequence[str | Path], out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m vaelib.runs gather --out summary.json RUN_DIR...`."""
+    """`python -m vaelib.runs.records gather --out summary.json RUN_DIR...`."""
     parser = argparse.ArgumentParser(prog="python -m vaelib.runs", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("gather", help="collect the records of runs into one file")

@@ -10,26 +10,26 @@ from collections.abc import Callable
 import torch
 
 from vaelib import data
-from vaelib.classifier import Classifier, classifier_loss, random_affine
-from vaelib.training import train
+from vaelib.models.classifier import Classifier, classifier_loss, random_affine
+from vaelib.training.loop import train
 
 # An arm makes its training set of the real images, as many synthetic and as many further real ones.
 Arm = Callable[[data.Images, data.Images, data.Images, torch.Generator], data.Images]
 
 
-def affine_copies(images: data.Images, generator: torch.Generator) -> data.Images:
+def affine_copies(images: data.Images, rng: torch.Generator) -> data.Images:
     """Each image once, turned, scaled and shifted at random."""
-    blocks = [random_affine(data.grey(block), generator) for block in images.images.split(2000)]
+    blocks = [random_affine(data.grey(block), rng) for block in images.images.split(2000)]
     return data.Images(data.to_images(torch.cat(blocks)), images.labels)
 
 
 ARMS: dict[str, Arm] = {
-    "real": lambda real, synthetic, further, generator: real,
-    "synthetic": lambda real, synthetic, further, generator: real.join(synthetic),
-    "duplicated": lambda real, synthetic, further, generator: real.join(real),
-    "affine": lambda real, synthetic, further, generator: real.join(affine_copies(real, generator)),
-    "further": lambda real, synthetic, further, generator: real.join(further),
-    "synthetic_only": lambda real, synthetic, further, generator: synthetic,
+    "real": lambda real, synthetic, further, rng: real,
+    "synthetic": lambda real, synthetic, further, rng: real.join(synthetic),
+    "duplicated": lambda real, synthetic, further, rng: real.join(real),
+    "affine": lambda real, synthetic, further, rng: real.join(affine_copies(real, rng)),
+    "further": lambda real, synthetic, further, rng: real.join(further),
+    "synthetic_only": lambda real, synthetic, further, rng: synthetic,
 }
 LABELS = {  # what figures call them
     "further": "real + further real",

@@ -12,9 +12,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
-from vaelib.likelihoods import Likelihood
-from vaelib.metrics import CLASSES, aggregate_posterior
-from vaelib.vae import VAE, Posterior, log_normal
+from vaelib.models.likelihoods import Likelihood
+from vaelib.measure.metrics import CLASSES, aggregate_posterior
+from vaelib.models.vae import VAE, Posterior, log_normal
 
 Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "count outputs"]]
 
@@ -25,8 +25,8 @@ DENSITY_IMAGES = 3_000  # images whose posteriors make up the class densities th
 def from_prior(model: VAE) -> Sampler:
     """z ~ p(z), decoded by a conditional VAE together with the label."""
 
-    def sample(labels, generator):
-        z = torch.randn(len(labels), model.latent_dim, generator=generator, device=labels.device)
+    def sample(labels, rng):
+        z = torch.randn(len(labels), model.latent_dim, generator=rng, device=labels.device)
         return model.given(labels).decode(z)
 
     return sample
@@ -35,8 +35,8 @@ def from_prior(model: VAE) -> Sampler:
 def from_each_digit(models: Sequence[VAE]) -> Sampler:
     """z ~ p(z), decoded by the VAE that was trained on the images of this digit alone."""
 
-    def sample(labels, generator):
-        z = torch.randn(len(labels), models[0].latent_dim, generator=generator, device=labels.device)
+    def sample(labels, rng):
+        z = torch.randn(len(labels), models[0].latent_dim, generator=rng, device=labels.device)
         rows = [(labels == digit).nonzero()[:, 0] for digit in range(len(models))]
         outputs = torch.cat([model.decode(z[row]) for model, row in zip(models, rows, strict=True)])
         return outputs[torch.cat(rows).argsort()]
@@ -60,15 +60,15 @@ def from_regions(model: VAE, images: data.Images, protocol: str) -> Sampler:
     prior, share = log_normal(centres).exp(), density.softmax(0)  # p(z), p(y | z)
     region = density.argmax(0)
 
-    def sample(labels, generator):
+    def sample(labels, rng):
         z = torch.empty(len(labels), 2, device=labels.device)
         for digit in labels.unique():
             rows = (labels == digit).nonzero()[:, 0]
             weight = prior * (region == digit)
             if weight.sum() == 0:  # a class that is nowhere the densest
                 weight = prior * share[digit]
-            chosen = torch.multinomial(weight, len(rows), replacement=True, generator=generator)
-            z[rows] = centres[chosen] + cell * (torch.rand(len(rows), 2, generator=generator, device=z.device) - 0.5)
+            chosen = torch.multinomial(weight, len(rows), replacement=True, generator=rng)
+            z[rows] = centres[chosen] + cell * (torch.rand(len(rows), 2, generator=rng, device=z.device) - 0.5)
         return model.decode(z)
 
     return sample
@@ -80,15 +80,15 @@ def around(model: VAE, images: data.Images, protocol: str, spread: float = 1.0) 
     Of each class the images are drawn at random.
     """
 
-    def sample(labels, generator):
+    def sample(labels, rng):
         chosen = torch.empty_like(labels)
         for digit in labels.unique():
             own, asked = (images.labels == digit).nonzero()[:, 0], (labels == digit).nonzero()[:, 0]
-            chosen[asked] = own[torch.randint(len(own), (len(asked),), generator=generator, device=own.device)]
+            chosen[asked] = own[torch.randint(len(own), (len(asked),), generator=rng, device=own.device)]
         x = data.evaluation_pixels(images.images[chosen], protocol)
         given = model.given(labels)
         mean, log_variance = given.posterior(x)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn(mean.shape, generator=rng, device=mean.device)
         return given.decode(mean + spread * torch.exp(0.5 * log_variance) * noise)
 
     return sample
@@ -99,14 +99,14 @@ def synthesise(
     sampler: Sampler,
     likelihood: Likelihood,
     labels: Int64[Tensor, " count"],
-    generator: torch.Generator,
+    rng: torch.Generator,
     pixels: Literal["mean", "sample"] = "mean",
 ) -> data.Images:
     """One image for each label, in blocks: its mean pixels, or one draw of every pixel from p(x | z)."""
     blocks = []
     for block in labels.split(2000):
-        outputs = sampler(block, generator)
-        x = likelihood.mean(outputs) if pixels == "mean" else likelihood.sample(outputs, generator)
+        outputs = sampler(block, rng)
+        x = likelihood.mean(outputs) if pixels == "mean" else likelihood.sample(outputs, rng)
         blocks.append(data.to_images(x))
     return data.Images(torch.cat(blocks), labels)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaelib.vae import VAE, Posterior, log_normal
+from vaelib.models.vae import VAE, Posterior, log_normal
 
 
 class Terms(NamedTuple):
@@ -36,13 +36,13 @@ def kl_divergence(posterior: Posterior) -> Float[Tensor, "*batch"]:
 def elbo(
     model: VAE,
     x: Float[Tensor, "batch pixels"],
-    generator: torch.Generator,
+    rng: torch.Generator,
     samples: int = 1,
     kl_weight: float = 1.0,
 ) -> Terms:
     """The evidence lower bound with `samples` draws of z and a KL weight for warm-up (equation 10)."""
     posterior = model.posterior(x)
-    z = posterior.sample(samples, generator)
+    z = posterior.sample(samples, rng)
     reconstruction = model.likelihood.log_prob(x, model.decode(z)).mean(0)
     kl = kl_divergence(posterior)
     return Terms(reconstruction - kl_weight * kl, reconstruction, kl)
@@ -61,7 +61,7 @@ def log_weights(
 def iwae(
     model: VAE,
     x: Float[Tensor, "batch pixels"],
-    generator: torch.Generator,
+    rng: torch.Generator,
     samples: int = 5,
     kl_weight: float = 1.0,
 ) -> Terms:
@@ -71,7 +71,7 @@ def iwae(
     separate KL, so `kl_weight` below 1 tempers log p(z) - log q(z | x) inside the weights.
     """
     posterior = model.posterior(x)
-    z = posterior.sample(samples, generator)
+    z = posterior.sample(samples, rng)
     reconstruction = model.likelihood.log_prob(x, model.decode(z))
     log_ratio = log_normal(z) - posterior.log_prob(z)
     bound = torch.logsumexp(reconstruction + kl_weight * log_ratio, dim=0) - math.log(samples)
@@ -81,7 +81,7 @@ def iwae(
 def marginal(
     model: VAE,
     x: Float[Tensor, "batch pixels"],
-    generator: torch.Generator,
+    rng: torch.Generator,
     samples: int = 64,
     kl_weight: float = 1.0,
 ) -> Terms:
@@ -92,7 +92,7 @@ def marginal(
     batch. The mean is unbiased for p(x), its logarithm a little low. The encoder has no part in it: `reconstruction`
     and `kl` are those of the exact posterior on the draws, and `kl_weight` does not matter.
     """
-    z = stratified_normal(samples, model.latent_dim, generator, x.device)
+    z = stratified_normal(samples, model.latent_dim, rng, x.device)
     eta, log_partition = model.likelihood.natural(model.decode(z))
     with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round log p(x | z) by up to a nat
         log_likelihood = model.likelihood.statistics(x) @ eta.float().T - log_partition
@@ -105,7 +105,7 @@ def marginal(
 def sleep(
     model: VAE,
     x: Float[Tensor, "batch pixels"],
-    generator: torch.Generator,
+    rng: torch.Generator,
     samples: int = 1,
     kl_weight: float = 1.0,
 ) -> Terms:
@@ -115,21 +115,21 @@ def sleep(
     narrow, folded posterior has too many local maxima to find that from nothing. `reconstruction` and `kl` are those
     of the images `x`; `kl_weight` does not matter.
     """
-    z = torch.randn(samples * len(x), model.latent_dim, generator=generator, device=x.device)
+    z = torch.randn(samples * len(x), model.latent_dim, generator=rng, device=x.device)
     with torch.no_grad():
-        dreamt = model.likelihood.sample(model.decode(z), generator)
-        terms = elbo(model, x, generator)
+        dreamt = model.likelihood.sample(model.decode(z), rng)
+        terms = elbo(model, x, rng)
     log_q = model.posterior(dreamt).log_prob(z).unflatten(0, (samples, -1)).mean(0)
     return Terms(log_q, terms.reconstruction, terms.kl)
 
 
 def stratified_normal(
-    side: int, dimensions: int, generator: torch.Generator | None, device: torch.device
+    side: int, dimensions: int, rng: torch.Generator | None, device: torch.device
 ) -> Float[Tensor, "points latent"]:
-    """side^d standard normal draws, one in each cell of equal probability; without a generator the cells' centres."""
+    """side^d standard normal draws, one in each cell of equal probability; without an rng the cells' centres."""
     axis = torch.arange(side, device=device)
     cells = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
-    within = 0.5 if generator is None else torch.rand(cells.shape, generator=generator, device=device)
+    within = 0.5 if rng is None else torch.rand(cells.shape, generator=rng, device=device)
     uniform = (cells + within) / side
     return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
 

@@ -1,0 +1,102 @@
+"""One contract for devices: which one, how exactly it multiplies, that it repeats itself, and how much it holds.
+
+Every measurement is made in IEEE float32. Only the step of a training may multiply in less.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+PROCESSOR_BYTES = 10_040_000  # of a block of rows: larger ones leave the cache, and take up to twice as long
+ACCELERATOR_BYTES = 500_000_000  # enough rows to keep one busy; of a small one at most this part of its memory:
+ACCELERATOR_PART = 32
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order each time
+torch.backends.cuda.matmul.fp32_precision = "ieee"
+torch.backends.cudnn.fp32_precision = "ieee"  # torch's own default is TF32, with 10 bits of mantissa
+
+
+def resolve(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" is the machine's accelerator where it has one, else the processor.
+
+    Apple's "mps" counts as none: it lacks float64, in which sums over images are taken. On CUDA the process is set to
+    algorithms that repeat themselves; where there is none of that kind, torch warns.
+    """
+    device = torch.device("cpu" if name == "auto" else name)
+    if name == "auto":
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        device = accelerator if accelerator and accelerator.type != "mps" else device
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # it looks for mistakes, and takes time
+    return device
+
+
+def resolve_precision(name: str, device: torch.device) -> str:
+    """How a training multiplies on a device: "float32", "tf32" or "bfloat16".
+
+    "auto" is TF32 on CUDA, whose tensor cores need no casts for it, and bfloat16 on processors that multiply it
+    natively. `make bench` measures what that gains, and the report what it costs.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "tf32"
+    native = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return "bfloat16" if native else "float32"
+
+
+@contextlib.contextmanager
+def training_step(precision: str) -> Iterator[None]:
+    """Within it, forward and backward, products of float32 are made in TF32 where the training's precision says so."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    for backend in backends:
+        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """Within it, around the forward pass alone, products are made in bfloat16 where the training's precision says so."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def rows_at_once(device: torch.device, row_bytes: int) -> int:
+    """How many rows of `row_bytes` bytes a device should compute together: what all block sizes come from."""
+    if device.type == "cpu":
+        return max(1, PROCESSOR_BYTES // row_bytes)
+    return max(1, min(ACCELERATOR_BYTES, memory(device) // ACCELERATOR_PART or ACCELERATOR_BYTES) // row_bytes)
+
+
+def memory(device: torch.device) -> int:
+    """An accelerator's memory in bytes; 0 for a processor, and for an accelerator that does not say."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        return torch.cuda.get_device_properties(device).total_memory
+    return 0
+
+
+def vendor_name(device: torch.device) -> str:
+    """A device as its vendor calls it, such as "NVIDIA H100 80GB HBM3" or "Intel(R) Xeon(R) Processor"."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        return torch.cuda.get_device_name(device)
+    processor = Path("/proc/cpuinfo")
+    lines = processor.read_text().splitlines() if device.type == "cpu" and processor.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), str(device))
+
+
+def main() -> None:
+    """`python -m vaelib.device`: the device that "auto" takes, as JSON."""
+    device = resolve()
+    print(json.dumps({"device": vendor_name(device), "type": device.type, "memory": memory(device)}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""log p(x), exact posteriors, and where the ELBO's nats go."""

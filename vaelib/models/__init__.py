@@ -1,0 +1,1 @@
+"""Networks, likelihoods and the models made of them."""

@@ -1,0 +1,1 @@
+"""Arrays in, figures with alternative text out."""

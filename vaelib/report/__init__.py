@@ -1,0 +1,1 @@
+"""What only the report needs: tables, quoted numbers, exhibits, HTML and PDF."""

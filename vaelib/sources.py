@@ -1,0 +1,108 @@
+"""What code a result depends on: the modules behind a notebook or a training, each with a digest of what it says.
+
+A digest is taken of the syntax tree, so that a comment, a docstring or the layout of the code change nothing. Pictures
+do not count for a result: a run's identity leaves out `PICTURES` and what only they import.
+"""
+
+import ast
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+import grimp
+
+PACKAGE = "vaelib"
+# What no number comes from: drawing, reporting, and the checks that parameters pass before anything runs.
+PICTURES = (f"{PACKAGE}.plots", f"{PACKAGE}.report", f"{PACKAGE}.runs.parameters")
+
+
+def of_notebook(notebook: Path, root: Path, without: Collection[str] = PICTURES) -> dict[str, str]:
+    """A digest for each file that a notebook computes with, by its path below `root`: itself and what it imports.
+
+    Of the notebook the code cells count, not the text between them. Modules in `without` are left out, and what only
+    they import.
+    """
+    modules = [name for source in _code(notebook) for name in _imports(source)]
+    return {str(notebook.relative_to(root)): digest(notebook), **of_modules(modules, root, without)}
+
+
+def of_modules(modules: Iterable[str], root: Path, without: Collection[str] = PICTURES) -> dict[str, str]:
+    """The same for modules: for each its own digest, for those that they import too, at whatever depth."""
+    files = (_file(module, root) for module in _with_imported(frozenset(modules), root, tuple(without)))
+    return {str(file.relative_to(root)): digest(file) for file in sorted(files)}
+
+
+@functools.cache  # for a process that began with a file goes on with it
+def digest(file: Path) -> str:
+    """Sixteen hexadecimal digits for what runs of a Python file or a notebook; of another file for all of it."""
+    if file.suffix not in (".py", ".ipynb"):
+        return digest_of_text(file)
+    parts = _code(file) if file.suffix == ".ipynb" else [file.read_text(encoding="utf-8")]
+    return hashlib.sha256(json.dumps([_tree(part) for part in parts]).encode()).hexdigest()[:16]
+
+
+def digest_of_text(file: Path) -> str:
+    """The same for a file in which every word counts; of a notebook the sources of its cells, not their outputs."""
+    content = file.read_bytes()
+    if file.suffix == ".ipynb":
+        content = json.dumps([(cell["cell_type"], "".join(cell["source"])) for cell in _cells(file)]).encode()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+@functools.cache
+def _with_imported(modules: frozenset[str], root: Path, without: tuple[str, ...]) -> set[str]:
+    """Modules of the package and all they import, with the packages that hold them; other modules are left out."""
+    graph = grimp.build_graph(PACKAGE, cache_dir=None)
+    for name in without:
+        for module in (graph.find_descendants(name) | {name}) & graph.modules:
+            graph.remove_module(module)
+    found = modules & graph.modules
+    found |= {upstream for module in found for upstream in graph.find_upstream_modules(module)}
+    parents = {".".join(module.split(".")[:n]) for module in found for n in range(1, module.count(".") + 1)}
+    return found | parents
+
+
+def _file(module: str, root: Path) -> Path:
+    path = root.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _cells(notebook: Path) -> list[dict]:
+    return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+
+
+def _code(notebook: Path) -> list[str]:
+    return ["".join(cell["source"]) for cell in _cells(notebook) if cell["cell_type"] == "code"]
+
+
+def _parse(source: str) -> ast.Module | None:
+    """The syntax tree of some Python without IPython's magics; none of what is not Python."""
+    try:
+        return ast.parse("\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))))
+    except SyntaxError:  # the run itself will say what is wrong
+        return None
+
+
+def _tree(source: str) -> str:
+    """The syntax tree as text, without docstrings; what is not Python as it stands."""
+    tree = _parse(source)
+    if tree is None:
+        return source
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                body[0] = ast.Expr(ast.Constant(""))
+    return ast.dump(tree)
+
+
+def _imports(source: str) -> Iterator[str]:
+    """The modules that some Python imports. Of `from a import b` both a and a.b are given; the second may be none."""
+    for node in ast.walk(_parse(source) or ast.Module([], [])):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))

@@ -1,0 +1,1 @@
+"""Labelled synthetic images, and what they are worth to a classifier."""

@@ -1,0 +1,1 @@
+"""The loop, what is minimised in it, and trained weights as files."""
