@@ -65,7 +65,7 @@ def training_step(precision: str) -> Iterator[None]:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """Within it, around the forward pass alone, products are made in bfloat16 where the training's precision says so."""
+    """Within it, around the forward pass alone, products are made in bfloat16 where the precision says so."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 

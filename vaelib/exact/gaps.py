@@ -12,9 +12,10 @@ from jaxtyping import Float
 from scipy.special import roots_hermitenorm
 from torch import Tensor
 
+from vaelib import device
 from vaelib.exact.quadrature import CUTOFF, Exact, Nodes
-from vaelib.training.objectives import kl_divergence
 from vaelib.models.vae import VAE, Posterior
+from vaelib.training.objectives import kl_divergence
 
 
 class Gaps(NamedTuple):
@@ -48,7 +49,8 @@ def gaussian_elbo(
     noise = torch.cartesian_prod(points, points)
     weight = torch.cartesian_prod(weights, weights).prod(-1) / (2 * math.pi)
     reconstruction = torch.empty(len(x), device=x.device)
-    for rows in torch.arange(len(x), device=x.device).split(200):
+    together = device.rows_at_once(x.device, 4 * x.shape[1] * len(noise))
+    for rows in torch.arange(len(x), device=x.device).split(together):
         z = posterior.mean[rows] + noise[:, None] * torch.exp(0.5 * posterior.log_variance[rows])
         reconstruction[rows] = weight @ model.likelihood.log_prob(x[rows], model.decode(z))
     return reconstruction - kl_divergence(posterior)
@@ -72,8 +74,8 @@ def highest_mode(nodes: Nodes, log_px: Float[Tensor, " images"]) -> Posterior:
     """A round Gaussian at the highest node of each image's posterior, with the same density there as the posterior."""
     top = log_px.new_full(log_px.shape, -math.inf).scatter_reduce(0, nodes.image, nodes.log_joint, "amax")
     peak = (nodes.log_joint == top[nodes.image]).nonzero()[:, 0]
-    mean = nodes.z.new_zeros(len(log_px), 2)
-    mean[nodes.image[peak]] = nodes.z[peak]
+    first = nodes.image.new_zeros(len(log_px)).scatter_reduce(0, nodes.image[peak], peak, "amin", include_self=False)
+    mean = nodes.z[first]  # of several equally high nodes the first, on every device
     log_variance = log_px - top - math.log(2 * math.pi)  # 1 / (2 pi s^2) = p(z | x)
     return Posterior(mean, log_variance[:, None].expand(-1, 2))
 

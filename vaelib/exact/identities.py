@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaelib import data
+from vaelib import data, device
 from vaelib.exact.gaps import gaussian_elbo
 from vaelib.exact.quadrature import Exact
 from vaelib.models.vae import VAE
@@ -27,9 +27,10 @@ def pixel_entropy(images: data.Images) -> float:
 
 def pixels(images: data.Images) -> Float[Tensor, "rows 784"]:
     """The first images grey, then their binary samples draw by draw: what `measure` needs log p(x) of."""
-    few = images.images[:IMAGES]
-    rng = torch.Generator(few.device).manual_seed(1)
-    return torch.cat([data.grey(few), data.binarise(few.repeat(DRAWS, 1, 1, 1), rng)])
+    few = images.images[:IMAGES].cpu()  # drawn on the processor, since each kind of device draws differently
+    rng = torch.Generator().manual_seed(1)
+    rows = torch.cat([data.grey(few), data.binarise(few.repeat(DRAWS, 1, 1, 1), rng)])
+    return rows.to(images.images.device)
 
 
 @torch.no_grad()
@@ -47,8 +48,8 @@ def measure(model: VAE, images: data.Images, exact: Exact) -> dict[str, float]:
     excess = log_pb - log_px - (posterior_mean_logits(model, exact, count) * (b - x)).sum(-1)
 
     q = model.posterior(x)
-    rng = torch.Generator(x.device).manual_seed(2)
-    frequency = sum(torch.bernoulli(x, generator=rng) for _ in range(ELBO_DRAWS)) / ELBO_DRAWS
+    rng, probabilities = torch.Generator().manual_seed(2), x.cpu()
+    frequency = sum(torch.bernoulli(probabilities, generator=rng) for _ in range(ELBO_DRAWS)).to(x) / ELBO_DRAWS
     difference = gaussian_elbo(model, frequency, q) - gaussian_elbo(model, x, q)
     return {
         "identity_grey_nll": -log_px.mean().item(),
@@ -66,8 +67,9 @@ def posterior_mean_logits(model: VAE, exact: Exact, count: int) -> Float[Tensor,
     weight = (nodes.log_joint + nodes.log_area - exact.log_px[nodes.image]).exp()
     places, place = nodes.z.unique(dim=0, return_inverse=True)  # images share nodes: each is decoded once
     total = weight.new_zeros(count, data.PIXELS)
-    for first in range(0, len(places), 10_000):
-        block = places[first : first + 10_000]
+    together = device.rows_at_once(places.device, 4 * data.PIXELS)
+    for first in range(0, len(places), together):
+        block = places[first : first + together]
         inside = (place >= first) & (place < first + len(block))
         share = weight.new_zeros(count, len(block))
         share[nodes.image[inside], place[inside] - first] = weight[inside]

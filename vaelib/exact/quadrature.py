@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from vaelib.training.objectives import log_sum_exp, log_weights
+from vaelib import data, device
 from vaelib.models.vae import VAE, log_normal
+from vaelib.training.objectives import log_sum_exp, log_weights
 
 CELL = 1.0  # side of a cell at level 0
 NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with each level
@@ -153,11 +154,12 @@ def _integrate(
     cells = torch.stack([(key + 2**19) >> 20, ((key + 2**19) & (2**20 - 1)) - 2**19], dim=1)
     order = owner.argsort(stable=True).split(counts.tolist())  # the pairs of each cell
     kept: list[Nodes] = []
-    for first in range(0, len(cells), 32):  # cells decoded together
-        z = cell_nodes(cells[first : first + 32], side)
+    together = device.rows_at_once(statistics.device, 4 * data.PIXELS * NODES**2)  # cells decoded
+    for first in range(0, len(cells), together):
+        z = cell_nodes(cells[first : first + together], side)
         eta, log_partition = model.likelihood.natural(model.decode(z))
         constant = log_normal(z) - log_partition
-        for i, members in enumerate(order[first : first + 32]):
+        for i, members in enumerate(order[first : first + together]):
             image = pairs.image[members]
             rows = statistics if torch.equal(image, everyone) else statistics[image]  # a copy less at level 0
             log_joint = rows @ eta[i].T + constant[i]
@@ -187,13 +189,24 @@ def _log_sum(
     return total.log() + top
 
 
+def conditional_log_likelihood(
+    model: VAE, x: Float[Tensor, "images pixels"], labels: Int64[Tensor, " images"]
+) -> Float[Tensor, " images"]:
+    """Exact log p(x | y) of a conditional VAE with a 2-D latent, each image given its own label."""
+    log_px = x.new_empty(len(x))
+    for label in labels.unique():
+        own = labels == label
+        log_px[own] = exact_log_likelihood(model.given(label), x[own]).log_px
+    return log_px
+
+
 @torch.no_grad()
 def importance_weights(
     model: VAE, x: Float[Tensor, "images pixels"], samples: int, rng: torch.Generator
 ) -> Float[Tensor, "samples images"]:
     """log w_k = log p(x, z_k) - log q(z_k | x) for draws z_k from the encoder's q, for any latent dimension."""
     blocks = []
-    for rows in x.split(max(1, 20_000 // samples)):
+    for rows in x.split(max(1, 20_000 // samples)):  # the same blocks on every device, and so the same draws
         posterior = model.posterior(rows)
         blocks.append(log_weights(model, rows, posterior, posterior.sample(samples, rng)))
     return torch.cat(blocks, dim=1)

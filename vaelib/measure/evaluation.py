@@ -1,19 +1,16 @@
 """The numbers of one trained VAE: ELBO, exact likelihood, gaps, protocol identities, latent neighbours, samples."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from vaelib import data
+from vaelib import data, device
 from vaelib.exact import identities
-from vaelib.measure import metrics
-from vaelib.plots import figures
 from vaelib.exact.gaps import gaussian_elbo, split_gap
-from vaelib.exact.quadrature import Exact, exact_log_likelihood, importance_bound, importance_weights
+from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
+from vaelib.measure import metrics
+from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence
-from vaelib.models.vae import VAE, Posterior, log_normal
 
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
 LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
@@ -27,7 +24,7 @@ Numbers = dict[str, float]
 def encode(model: VAE, images: data.Images, protocol: str) -> Posterior:
     """q(z | x) of every image, in blocks; binary pixels are the fixed evaluation sample."""
     x = data.evaluation_pixels(images.images, protocol)
-    parts = [model.posterior(block) for block in x.split(5000)]
+    parts = [model.posterior(block) for block in x.split(device.rows_at_once(x.device, 4 * data.PIXELS))]
     return Posterior(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -85,16 +82,6 @@ def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) 
     return {name: float(value) for name, value in numbers.items()}, each
 
 
-def conditional_log_px(model: VAE, images: data.Images, protocol: str) -> Tensor:
-    """[images] exact log p(x | y) of a conditional VAE with a 2-D latent, each image given its own label."""
-    x = data.evaluation_pixels(images.images, protocol)
-    log_px = torch.empty(len(x), device=x.device)
-    for label in images.labels.unique():
-        own = images.labels == label
-        log_px[own] = exact_log_likelihood(model.given(label), x[own]).log_px
-    return log_px
-
-
 def latent_plane(
     model: VAE, training: data.Images, test_means: Tensor, test_labels: Tensor, protocol: str
 ) -> tuple[Numbers, dict[str, np.ndarray]]:
@@ -103,12 +90,11 @@ def latent_plane(
     `test_means` are those that `likelihood` returned for the test images.
     """
     train = encode(model, training, protocol)
-    known = train.mean.cpu(), training.labels.cpu()
-    asked = test_means.cpu(), test_labels.cpu()
+    known, asked = (train.mean, training.labels), (test_means, test_labels)
     labels = [count for count in LABELS if count <= len(training.labels)]
     numbers = {f"knn_accuracy_{count}": metrics.knn_accuracy(*known, *asked, count) for count in labels}
-    share, holes = metrics.hole_share(Posterior(*(t[:5000].cpu() for t in train)))
-    arrays = {"confusions": metrics.latent_confusions(*known, *asked), "holes": holes.numpy()}
+    share, holes = metrics.hole_share(Posterior(*(t[:5000] for t in train)))
+    arrays = {"confusions": metrics.latent_confusions(*known, *asked), "holes": holes.cpu().numpy()}
     return {**numbers, "hole_share": share}, arrays
 
 
@@ -118,56 +104,4 @@ def sample_classes(model: VAE, training: data.Images, seed: int = 0) -> np.ndarr
     rng = torch.Generator(model.device).manual_seed(seed)
     z = torch.randn(CLASSIFIED_SAMPLES, model.latent_dim, generator=rng, device=model.device)
     reference = training.take(REFERENCE_IMAGES)
-    return metrics.class_shares(model.images(z).cpu(), data.grey(reference.images).cpu(), reference.labels.cpu())
-
-
-@torch.no_grad()
-def posterior_panels(
-    model: VAE, x: Tensor, q: Posterior, best: Posterior, titles: Sequence[str], close: bool = False
-) -> list[dict[str, object]]:
-    """The exact posteriors of images ([count, 784]) for `figures.posteriors`, each on a grid that shows it whole.
-
-    The grid shows q too, or with `close` only the best Gaussian.
-    """
-    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(len(x), dtype=torch.bool))
-    gaussians = [[Posterior(g.mean[i], g.log_variance[i]) for i in range(len(x))] for g in (q, best)]
-    each = zip(x, *gaussians, titles, strict=True)
-    return [_panel(model, exact.part(i, 1), *image, close) for i, image in enumerate(each)]
-
-
-def _panel(
-    model: VAE, exact: Exact, x: Tensor, q: Posterior, best: Posterior, title: str, close: bool, points: int = 160
-) -> dict[str, object]:
-    nodes = exact.nodes
-    shown = best if close else q
-    seen = nodes.z[nodes.log_joint > nodes.log_joint.max() - 8]
-    reach = 2.5 * torch.exp(0.5 * shown.log_variance)
-    corners = torch.cat([seen, (shown.mean - reach)[None], (shown.mean + reach)[None]])
-    low, high = corners.amin(0), corners.amax(0)
-    centre, half = (low + high) / 2, 0.55 * (high - low).max()  # the same scale on both axes
-    axes = [torch.linspace(-1, 1, points, device=x.device) * half + c for c in centre]
-    z = torch.cartesian_prod(*axes)
-    log_density = model.likelihood.log_prob(x, model.decode(z)) + log_normal(z) - exact.log_px
-    left, bottom = (centre - half).tolist()
-    right, top = (centre + half).tolist()
-    return {
-        "title": title,
-        "image": figures.to_bytes(x),
-        "log_density": log_density.reshape(points, points).cpu().numpy(),
-        "extent": (left, right, bottom, top),
-        "q": _ellipse(q),
-        "best": _ellipse(best),
-    }
-
-
-def _ellipse(gaussian: Posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviations, as arrays."""
-    return gaussian.mean.cpu().numpy(), torch.exp(0.5 * gaussian.log_variance).cpu().numpy()
-
-
-@torch.no_grad()
-def density_grid(posterior: Posterior, extent: float, points: int = 100) -> np.ndarray:
-    """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2."""
-    axis = torch.linspace(-extent, extent, points)
-    log_density = metrics.aggregate_posterior(posterior, torch.cartesian_prod(axis, axis))
-    return log_density.reshape(points, points).numpy()
+    return metrics.class_shares(model.images(z), data.grey(reference.images), reference.labels)

@@ -1,7 +1,8 @@
 """How real generated digits look: sharpness, and distances between sets of images in a classifier's features.
 
-The features are the 128 hidden units before the outputs of `vaelib.models.classifier.Classifier`, in place of those of a
-network trained on photographs, which knows nothing of digits. Numbers are comparable for one classifier alone.
+The features are the 128 hidden units before the outputs of `vaelib.models.classifier.Classifier`, in place of
+those of a network trained on photographs, which knows nothing of digits. Numbers are comparable for one classifier
+alone.
 """
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from vaelib import data
-from vaelib.models.classifier import BLOCK, Classifier
+from vaelib.models.classifier import Classifier, blocks
 
 NEIGHBOURS = 3  # of the balls that make up a manifold; theirs too
 MANIFOLD_IMAGES = 5_000  # of each set, for precision and recall
@@ -23,7 +24,7 @@ LAPLACE = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])[None, None]
 @torch.no_grad()
 def features(model: Classifier, images: data.Images) -> Float[Tensor, "images features"]:
     """The classifier's hidden units for each image."""
-    return torch.cat([model.features(data.grey(block)).float() for block in images.images.split(BLOCK)])
+    return torch.cat([model.features(block).float() for block in blocks(images)])
 
 
 def frechet_distance(real: Float[Tensor, "n features"], made: Float[Tensor, "m features"]) -> float:

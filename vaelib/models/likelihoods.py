@@ -1,7 +1,7 @@
 """Pixel likelihoods p(x | z), each an exponential family in its decoder outputs.
 
 log p(x | z) = T(x) . eta(z) - A(z): written so, many images against many latents are one matrix product, which is
-what makes the exact marginal likelihood of `vaelib.exact.quadrature` affordable. All values are in nats, summed over pixels.
+what makes the exact likelihood of `vaelib.exact.quadrature` affordable. All values are in nats, summed over pixels.
 """
 
 import math
@@ -33,9 +33,7 @@ class Likelihood:
         """E[x | z]: the image to show."""
         raise NotImplementedError
 
-    def sample(
-        self, outputs: Float[Tensor, "*batch outputs"], rng: torch.Generator
-    ) -> Float[Tensor, "*batch pixels"]:
+    def sample(self, outputs: Float[Tensor, "*batch outputs"], rng: torch.Generator) -> Float[Tensor, "*batch pixels"]:
         """One draw of every pixel."""
         raise NotImplementedError
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
 from vaelib.plots.figures import DIGIT_COLOURS, WIDTH, describe, in_house_style, new_figure
@@ -72,6 +71,8 @@ def confusions(shares: np.ndarray, predicted: bool = False) -> Figure:
 
     The columns are digits of the neighbours in the latent plane or, with `predicted`, of a classifier.
     """
+    import seaborn as sns  # here: of all charts two need it, and it takes a second
+
     figure, axes = new_figure(4.0, 3.4)
     percent = 100 * shares
     style = {"annot": True, "fmt": ".1f" if predicted else ".0f", "annot_kws": {"size": 7}, "cmap": "Reds"}
@@ -123,6 +124,8 @@ def accuracy_by_images(points: pd.DataFrame, names: Mapping[str, str]) -> Figure
     `points` has columns `arm`, `real_images` and `accuracy` in per cent; `names` maps the arms to what the legend
     calls them.
     """
+    import seaborn as sns
+
     figure, axes = new_figure(WIDTH, 2.8)
     ticks = sorted(points.real_images.unique())
     told = []

@@ -81,7 +81,9 @@ class LatentExplorer(widgets.HBox):
     def __init__(self, model: Any, means: Any, labels: Any):
         import torch  # here: the report, which needs the static explorer alone, does without
 
-        self._decode = lambda z: figures.to_bytes(model.images(torch.tensor([z], device=model.device)).detach())[0]
+        from vaelib import data
+
+        self._decode = lambda z: data.to_bytes(model.images(torch.tensor([z], device=model.device)))[0]
         means, labels = (np.asarray(a.cpu() if hasattr(a, "cpu") else a) for a in (means, labels))
         self._background, self._pixel = _draw_plane(means, labels)
         extent = math.ceil(np.abs(means).max())

@@ -1,23 +1,22 @@
 """The project's figures: functions from arrays to a Matplotlib `Figure`, each carrying its alternative text.
 
 They take NumPy arrays and pandas tables alone, so that the report can draw from saved results without a model.
-`alt_text(figure)` is what a reader hears who cannot see it; `save` writes it into the PNG too.
+`alt_text(figure)` is what a reader hears who cannot see it; `show` displays it in a notebook.
 """
 
+import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from IPython.display import Image
+from IPython.display import Image, display
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from scipy.special import ndtri
 
-from vaelib.runs.records import atomic
-
 DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blind readers can tell apart
+DPI = 200
 WIDTH = 6.3  # inches: the text width of the report's page
 STYLE = {
     "font.size": 8.5,
@@ -49,20 +48,15 @@ def alt_text(figure: Figure) -> str:
     return figure.get_label()
 
 
-def save(figure: Figure, path: Path) -> Image:
-    """Write a PNG of 200 dots an inch, its alternative text inside as Description; returns it for display."""
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=200, format="png", metadata={"Description": alt_text(figure)})
-    width = round(96 * figure.get_figwidth())
-    return Image(filename=str(path), width=width, alt=alt_text(figure))
+def show(*figures: Figure) -> None:
+    """Display figures in a notebook, as PNG images with their alternative text."""
+    for figure in figures:
+        png = io.BytesIO()
+        figure.savefig(png, dpi=DPI, format="png")
+        display(Image(data=png.getvalue(), width=round(96 * figure.get_figwidth()), alt=alt_text(figure)))
 
 
 # --- images ------------------------------------------------------------------------------------------------------
-
-
-def to_bytes(images) -> np.ndarray:
-    """Images in [0, 1] (a tensor or array) as uint8: what galleries show and runs keep."""
-    return (255 * np.asarray(images.cpu() if hasattr(images, "cpu") else images).clip(0, 1)).round().astype(np.uint8)
 
 
 def tile(images: np.ndarray, columns: int, gap: int = 0) -> np.ndarray:
@@ -166,23 +160,22 @@ def density_map(log_density: np.ndarray, extent: float, points: np.ndarray, titl
 
 
 @in_house_style
-def posteriors(panels: Sequence[Mapping], alt: str) -> Figure:
-    """Exact posteriors beside the Gaussians: a row of images above a row of densities.
+def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str) -> Figure:
+    """Exact posteriors beside the Gaussians: a row of images, each under its title, above a row of densities.
 
-    A panel has `title`, `image` [784], `log_density` [n, n] on the grid `extent` (left, right, bottom, top; first axis
-    z_1), and `q` and `best`: (mean [2], standard deviation [2]) of the encoder's and of the best Gaussian.
+    `panels` are those of `measure.plane.posterior_panels`.
     """
-    figure, axes = new_figure(WIDTH, 0.45 * WIDTH, nrows=2, ncols=len(panels), height_ratios=[1, 1.6])
-    for (above, below), panel in zip(axes.T, panels, strict=True):
-        _show(above, panel["image"].reshape(28, 28), panel["title"])
-        log_density = panel["log_density"].T
+    figure, axes = new_figure(WIDTH, 0.45 * WIDTH, nrows=2, ncols=len(titles), height_ratios=[1, 1.6])
+    for i, (above, below) in enumerate(axes.T):
+        _show(above, panels["image"][i].reshape(28, 28), titles[i])
+        log_density, extent = panels["log_density"][i].T, panels["extent"][i]
         highest = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
-        below.imshow(log_density, origin="lower", extent=panel["extent"], cmap="Greys", vmin=highest - 8, vmax=highest)
-        for name, colour in (("q", DIGIT_COLOURS[0]), ("best", DIGIT_COLOURS[1])):
-            mean, deviation = panel[name]
+        below.imshow(log_density, origin="lower", extent=extent, cmap="Greys", vmin=highest - 8, vmax=highest)
+        for name, colour in zip(("q", "best"), DIGIT_COLOURS, strict=False):
+            mean, deviation = panels[f"{name}_mean"][i], panels[f"{name}_deviation"][i]
             for sigmas in (1, 2):
                 below.add_patch(Ellipse(mean, *(2 * sigmas * deviation), fill=False, color=colour, linewidth=1.0))
-        left, right, bottom, top = panel["extent"]
+        left, right, bottom, top = extent
         below.set(xlim=(left, right), ylim=(bottom, top))  # ellipses outside would widen the view
         below.tick_params(labelsize=6)
         below.locator_params(nbins=3)

@@ -1,226 +1,70 @@
-"""The parameters of each notebook: types, ranges, and what belongs together."""
+"""A notebook's parameters are checked before anything runs: names, types, ranges, each mistake in a line of its own."""
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
-import torch
-from annotated_types import Ge, Gt, Le
-from pydantic import AfterValidator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from vaelib.synthetic.arms import ARMS, BUDGETS
-from vaelib.data import DATASETS, HALVES
-from vaelib.models.likelihoods import LIKELIHOODS
-from vaelib.models.networks import ARCHITECTURES
-from vaelib.runs.records import Parameters
+from vaelib.files import UserError
 
 
-def _one_of(names: Iterable[str]) -> AfterValidator:
-    """Accepts only these names, and says which they are."""
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"it must be one of {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
+class ParameterError(UserError):
+    """A parameter has an unknown name, a wrong type or a value out of range."""
 
 
-def _check_device(name: str) -> str:
+class Parameters(BaseModel):
+    """Base of a notebook's parameters: strict types, no unknown name, and read-only once checked."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def check(schema: type[P], namespace: Mapping[str, Any]) -> P:
+    """Check a notebook's parameters before anything runs.
+
+    `namespace` is the notebook's `globals()` just after the parameters cell and the cell that papermill injects
+    behind it. Papermill itself only warns of a name it does not know; here any plain value that is not a field
+    of `schema` is an error. (On a second pass in a live session other variables exist, so names go unchecked.)
+
+    Raises `ParameterError` naming each wrong parameter and what it may be.
+    """
+    plain = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_") and isinstance(value, str | int | float | list | tuple | dict | Path | None)
+    }
+    first_pass = not any(isinstance(value, schema) for value in namespace.values())
+    known = schema.model_fields
+    unknown = [name for name in plain if name not in known and name not in ("In", "Out")] if first_pass else []
+    problems = [_unknown(name, list(known)) for name in unknown]
     try:
-        device = torch.device("cpu" if name == "auto" else name)
-        torch.empty(0, device=device, dtype=torch.float64)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"it cannot be used here ({reason}); auto takes the best there is") from None
-    return name
+        checked = schema(**{name: plain[name] for name in known if name in plain})
+    except ValidationError as error:
+        problems += [_explain(e) for e in error.errors()]
+    if problems:
+        raise ParameterError("\n  ".join(["the parameters were not accepted:", *problems]))
+    return checked
 
 
-def _none_twice(names: list[str]) -> list[str]:
-    if not names or len(set(names)) < len(names):
-        raise ValueError("it must name at least one, and none twice")
-    return names
+def require(condition: bool, message: str) -> None:
+    """Stop with a `ParameterError` unless the parameters fit what they name."""
+    if not condition:
+        raise ParameterError(f"{message}.")
 
 
-FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
-MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
-Positive = Annotated[int, Gt(0)]
-Count = Annotated[int, Ge(0)]  # 0 stands for all
-Rate = Annotated[float, Gt(0)]
-Precision = Literal["auto", "float32", "bfloat16"]
-Dataset = Annotated[str, _one_of(DATASETS)]
-Architecture = Annotated[str, _one_of(ARCHITECTURES)]
-Device = Annotated[str, AfterValidator(_check_device)]
-RunFolders = Annotated[list[str], AfterValidator(_none_twice)]
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."
+    return f"'{name}' is not a parameter of this notebook: {hint}"
 
 
-class VAEParameters(Parameters):
-    """Parameters of `notebooks/vae.ipynb`."""
-
-    run_dir: str
-    dataset: Dataset
-    train_images: Count
-    test_images: Count
-    architecture: Architecture
-    latent_dim: Positive
-    likelihood: Annotated[str, _one_of(LIKELIHOODS)]
-    protocol: Literal["A", "B", "C"]
-    objective: Literal["elbo", "iwae", "marginal"]
-    importance_samples: Positive
-    kl_warmup_epochs: Annotated[float, Ge(0)]
-    epochs: Positive
-    encoder_epochs: Count
-    batch_size: Positive
-    learning_rate: Rate
-    seed: Count
-    precision: Precision
-    device: Device
-    gap_images: Positive
-
-    @model_validator(mode="after")
-    def _pixels_fit(self) -> "VAEParameters":
-        if (self.likelihood == "bernoulli") != (self.protocol in "AB"):
-            raise ValueError(
-                f"protocol = {self.protocol!r} does not fit likelihood = {self.likelihood!r}: a Bernoulli likelihood "
-                "takes protocol A (binary pixels) or B (grey pixels), the densities of grey pixels take C"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _samples_fit(self) -> "VAEParameters":
-        if self.objective == "iwae" and self.importance_samples < 2:
-            raise ValueError("objective = 'iwae' needs importance_samples of 2 or more: with 1 it is the ELBO")
-        return self
-
-    @model_validator(mode="after")
-    def _marginal_is_affordable(self) -> "VAEParameters":
-        if self.objective == "marginal" and self.importance_samples < FEWEST_DRAWS:
-            raise ValueError(
-                f"objective = 'marginal' needs importance_samples of {FEWEST_DRAWS} or more along each axis, not "
-                f"{self.importance_samples}: all images of a batch share them"
-            )
-        if self.objective == "marginal" and self.importance_samples**self.latent_dim > MOST_DRAWS:
-            raise ValueError(
-                f"objective = 'marginal' decodes importance_samples^latent_dim latents at every step, here "
-                f"{self.importance_samples}^{self.latent_dim}, and more than {MOST_DRAWS:,} are too many"
-            )
-        if self.objective == "marginal" and self.encoder_epochs == 0:
-            raise ValueError("objective = 'marginal' leaves the encoder untrained: it needs encoder_epochs")
-        return self
-
-
-class LatentSpaceParameters(Parameters):
-    """Parameters of `notebooks/latent_space.ipynb`."""
-
-    run_dir: str
-    vae_run: str
-    device: Device
-
-
-class ClassifierParameters(Parameters):
-    """Parameters of `notebooks/classifier.ipynb`."""
-
-    run_dir: str
-    dataset: Dataset
-    split: Annotated[str, _one_of(("train", *HALVES))]
-    train_images: Count
-    augmentation: Literal["none", "affine"]
-    epochs: Positive
-    batch_size: Positive
-    learning_rate: Rate
-    seed: Count
-    precision: Precision
-    device: Device
-
-
-class SynthesisParameters(Parameters):
-    """Parameters of `notebooks/synthesis.ipynb`."""
-
-    run_dir: str
-    judge_run: str
-    critic_run: str
-    dataset: Dataset
-    generator: Literal["conditional", "per_digit", "regions", "around"]
-    architecture: Architecture
-    latent_dim: Positive
-    pixels: Literal["mean", "sample"]
-    beta: Annotated[float, Ge(0)]
-    task_weight: Annotated[float, Ge(0)]
-    spread: Annotated[float, Ge(0)]
-    train_images: Count
-    images: Count
-    epochs: Positive
-    batch_size: Positive
-    learning_rate: Rate
-    updates: Positive
-    validation_seeds: Count
-    nll_images: Count
-    seed: Count
-    precision: Precision
-    device: Device
-
-    @model_validator(mode="after")
-    def _regions_are_of_a_plane(self) -> "SynthesisParameters":
-        if self.generator == "regions" and self.latent_dim != 2:
-            raise ValueError(f"generator = 'regions' needs latent_dim = 2, not {self.latent_dim}")
-        return self
-
-    @model_validator(mode="after")
-    def _a_critic_asks_for_classes(self) -> "SynthesisParameters":
-        if self.task_weight and self.generator not in ("conditional", "around"):
-            raise ValueError(f"task_weight is for the generators conditional and around, not {self.generator!r}")
-        return self
-
-
-class AugmentationParameters(Parameters):
-    """Parameters of `notebooks/augmentation.ipynb`."""
-
-    run_dir: str
-    generator_run: str
-    fraction: Annotated[float, Gt(0), Le(1)]
-    arms: Annotated[list[Annotated[str, _one_of(ARMS)]], AfterValidator(_none_twice)]
-    budgets: Annotated[list[Annotated[str, _one_of(BUDGETS)]], AfterValidator(_none_twice)]
-    updates: Positive
-    batch_size: Positive
-    learning_rate: Rate
-    seed: Count
-    precision: Precision
-    device: Device
-
-
-class VAEGANParameters(Parameters):
-    """Parameters of `notebooks/vaegan.ipynb`."""
-
-    run_dir: str
-    compared_runs: RunFolders
-    classifier_run: str
-    dataset: Dataset
-    train_images: Count
-    architecture: Architecture
-    latent_dim: Positive
-    gamma: Annotated[float, Ge(0)]
-    epochs: Positive
-    batch_size: Positive
-    learning_rate: Rate
-    images: Annotated[int, Ge(100)]
-    seed: Count
-    precision: Precision
-    device: Device
-
-
-class TaskParameters(Parameters):
-    """Parameters of `notebooks/task.ipynb`."""
-
-    run_dir: str
-    generator_runs: RunFolders
-    device: Device
-
-
-class ExactTrainingParameters(Parameters):
-    """Parameters of `notebooks/exact_training.ipynb`."""
-
-    run_dir: str
-    vae_runs: RunFolders
-    points: Positive
-    images: Positive
-    seed: Count
-    device: Device
+def _explain(error: Mapping[str, Any]) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:  # about several parameters together
+        return f"{message}."
+    message = message.replace("Input should be", "it must be")
+    return f"{error['loc'][0]} = {error['input']!r}: {message}."

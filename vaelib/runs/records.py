@@ -1,176 +1,19 @@
-"""Run records: checked parameters, provenance, atomic writes, and many runs as one table."""
+"""Run records: how the results of finished runs are read, one by one or many as a table."""
 
 import argparse
-import contextlib
-import difflib
-import functools
-import importlib.metadata
 import json
-import math
-import os
-import platform
-import subprocess
 import sys
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file
+
+from vaelib.files import RunError, UserError, atomic, resolve
 
 RECORD = "metrics.json"
-
-
-class ParameterError(UserError):
-    """A parameter has an unknown name, a wrong type or a value out of range."""
-
-
-class Parameters(BaseModel):
-    """Base of a notebook's parameters: strict types, no unknown name, and read-only once checked."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-P = TypeVar("P", bound=Parameters)
-
-
-def parameters(schema: type[P], namespace: Mapping[str, Any]) -> P:
-    """Check a notebook's parameters before anything runs.
-
-    `namespace` is the notebook's `globals()` just after the parameters cell and the cell that papermill injects
-    behind it. Papermill itself only warns of a name it does not know; here any plain value that is not a field
-    of `schema` is an error. (On a second pass in a live session other variables exist, so names go unchecked.)
-
-    Raises `ParameterError` naming each wrong parameter and what it may be.
-    """
-    plain = {
-        name: value
-        for name, value in namespace.items()
-        if not name.startswith("_") and isinstance(value, str | int | float | list | tuple | dict | Path | None)
-    }
-    first_pass = not any(isinstance(value, schema) for value in namespace.values())
-    known = schema.model_fields
-    unknown = [name for name in plain if name not in known and name not in ("In", "Out")] if first_pass else []
-    problems = [_unknown(name, list(known)) for name in unknown]
-    try:
-        checked = schema(**{name: plain[name] for name in known if name in plain})
-    except ValidationError as error:
-        problems += [_explain(e) for e in error.errors()]
-    if problems:
-        raise ParameterError("\n  ".join(["the parameters were not accepted:", *problems]))
-    return checked
-
-
-def require(condition: bool, message: str) -> None:
-    """Stop with a `ParameterError` unless the parameters fit what they name."""
-    if not condition:
-        raise ParameterError(f"{message}.")
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}."
-    return f"'{name}' is not a parameter of this notebook: {hint}"
-
-
-def _explain(error: Mapping[str, Any]) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    if not error["loc"]:  # about several parameters together
-        return f"{message}."
-    message = message.replace("Input should be", "it must be")
-    return f"{error['loc'][0]} = {error['input']!r}: {message}."
-
-
-class Run:
-    """A run's folder while it is being filled: files first, the record `metrics.json` last.
-
-    A folder without a record is no result; starting a run removes the record of an earlier one.
-    """
-
-    def __init__(self, folder: str | Path, config: Parameters):
-        self.folder = resolve(folder)
-        self.config = config
-        self.started = datetime.now(UTC)
-        self.environment = _environment()  # now: the commit may be another one when the run ends
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / RECORD).unlink(missing_ok=True)
-        except OSError as error:
-            raise RunError(f"run_dir {self.folder} cannot be written: {error.strerror}.") from error
-
-    def write_text(self, name: str, text: str) -> None:
-        """Write a text file of the run."""
-        with atomic(self.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
-    def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write arrays by name into one safetensors file of the run."""
-        with atomic(self.folder / name) as temporary:
-            save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, temporary)
-
-    def finish(self, metrics: Mapping[str, Any], dataset_checksum: str, device: str) -> dict[str, Any]:
-        """Write the record; from here on the folder is a result. Returns what was written."""
-        finished = datetime.now(UTC)
-        record = {
-            "config": self.config.model_dump(),
-            "metrics": {name: _plain(value) for name, value in metrics.items()},
-            "provenance": {
-                **self.environment,
-                "device": device,
-                "dataset_checksum": dataset_checksum,
-                "started": self.started.isoformat(timespec="seconds"),
-                "finished": finished.isoformat(timespec="seconds"),
-                "wall_seconds": round((finished - self.started).total_seconds(), 1),
-            },
-        }
-        self.write_text(RECORD, json.dumps(record, indent=2))
-        for checkpoint in self.folder.glob("checkpoint*.safetensors"):
-            checkpoint.unlink()
-        return record
-
-
-def _plain(value: Any) -> float | int | str | bool | None:
-    """A number as JSON knows it: tensors and numpy scalars have `item`, and what is not finite becomes null."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _environment() -> dict[str, Any]:
-    """Commit, versions and threads. `commit` ends in "+" when package or notebooks had changes."""
-    commit = _git("rev-parse", "HEAD")
-    if commit and _git("status", "--porcelain", "--", "vaelib", "notebooks"):
-        commit += "+"
-    torch = sys.modules.get("torch")
-    return {
-        "commit": commit,
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in ("vaelib", "torch", "torchvision")},
-        "machine": f"{platform.system()} {platform.machine()}",
-        "threads": torch.get_num_threads() if torch else None,
-    }
-
-
-def _git(*arguments: str) -> str | None:
-    """A git answer, or None outside a checkout."""
-    try:
-        answer = subprocess.run(["git", *arguments], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip()
-
-
-@functools.cache  # also: as they were when the process began to train
-def code_digest() -> str:
-    """CRC-32 of the package's modules as hexadecimal."""
-    crc = 0
-    for module in sorted((PROJECT_ROOT / "vaelib").glob("*.py")):
-        crc = zlib.crc32(module.read_bytes(), crc)
-    return f"{crc:08x}"
 
 
 def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:
@@ -196,6 +39,19 @@ def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:
         if record["config"][name] != value:
             raise RunError(f"{folder} was run with {name} = {record['config'][name]!r}; {value!r} is needed here.")
     return record
+
+
+def read_records(folders: Sequence[str | Path], **wanted: Any) -> dict[str, dict[str, Any]]:
+    """The records of several runs by the names of their folders, of which no two may be alike."""
+    records = {resolve(folder).name: read_record(folder, **wanted) for folder in folders}
+    if len(records) < len(folders):
+        raise RunError(f"of the runs {', '.join(map(str, folders))} two have folders of the same name.")
+    return records
+
+
+def arrays(folder: str | Path) -> dict[str, np.ndarray]:
+    """What a run keeps besides its record."""
+    return load_file(resolve(folder) / "arrays.safetensors")
 
 
 def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

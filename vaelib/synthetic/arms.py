@@ -6,12 +6,15 @@ images makes twice the updates. Settings of the training are the same in all arm
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from vaelib import data
-from vaelib.models.classifier import Classifier, classifier_loss, random_affine
-from vaelib.training.loop import train
+from vaelib.models.classifier import Classifier, random_affine
+from vaelib.training.classification import ClassifierLoss
+from vaelib.training.loop import Settings, train
 
 # An arm makes its training set of the real images, as many synthetic and as many further real ones.
 Arm = Callable[[data.Images, data.Images, data.Images, torch.Generator], data.Images]
@@ -40,6 +43,7 @@ LABELS = {  # what figures call them
     "synthetic_only": "synthetic alone",
 }
 BUDGETS = ("updates", "epochs")
+BATCH_SIZE, LEARNING_RATE = 128, 0.004  # of the classifiers by which generators are compared
 CHOICE_FRACTION, CHOICE_IMAGES = 0.2, 10_000  # what generators are chosen by: trained on, and left over to test on
 
 
@@ -56,18 +60,14 @@ def updates_of(budget: str, updates: int, images: int, real: int) -> int:
 
 
 def train_classifier(
-    images: data.Images,
-    *,
-    updates: int,
-    seed: int,
-    precision: torch.dtype,
-    batch_size: int = 128,
-    learning_rate: float = 0.004,
+    images: data.Images, updates: int, settings: Settings, checkpoint: Path | None = None
 ) -> Classifier:
-    """A fresh classifier after `updates` updates on these images, without any choice of epoch."""
-    torch.manual_seed(seed)
+    """A fresh classifier after `updates` updates on these images, without any choice of epoch.
+
+    Of the settings the length is replaced. With a `checkpoint` path a finished training is taken from there.
+    """
+    torch.manual_seed(settings.seed)
     model = Classifier().to(images.images.device)
-    settings = {"epochs": 1, "epoch_images": updates * batch_size, "batch_size": batch_size}
-    settings |= {"learning_rate": learning_rate, "seed": seed, "precision": precision}
-    list(train(model, classifier_loss(model), images, None, **settings))
+    settings = replace(settings, epochs=1, epoch_images=updates * settings.batch_size)
+    list(train(ClassifierLoss(model), images, None, settings, checkpoint))
     return model

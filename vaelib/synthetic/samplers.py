@@ -12,8 +12,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
+from vaelib.measure.metrics import aggregate_posterior
 from vaelib.models.likelihoods import Likelihood
-from vaelib.measure.metrics import CLASSES, aggregate_posterior
 from vaelib.models.vae import VAE, Posterior, log_normal
 
 Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "count outputs"]]
@@ -56,7 +56,7 @@ def from_regions(model: VAE, images: data.Images, protocol: str) -> Sampler:
     cell = 2 * EXTENT / CELLS
     axis = torch.arange(CELLS, device=images.labels.device) * cell - EXTENT + cell / 2
     centres = torch.cartesian_prod(axis, axis)
-    density = torch.stack([_class_density(images.labels == y, posterior, centres) for y in range(CLASSES)])
+    density = torch.stack([_class_density(images.labels == y, posterior, centres) for y in range(data.CLASSES)])
     prior, share = log_normal(centres).exp(), density.softmax(0)  # p(z), p(y | z)
     region = density.argmax(0)
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from vaelib.measure.metrics import mean_interval
+from vaelib.measure.intervals import mean_interval
 
 
 def by_seed(frame: pd.DataFrame, fraction: float, arm: str, budget: str, of: str = "test_accuracy") -> pd.Series:

@@ -1,4 +1,4 @@
-"""Trainings and trained models as safetensors files: a checkpoint knows what it is of, a model how to be built again."""
+"""Trainings and models as safetensors files: a checkpoint knows what it is of, a model how it is built again."""
 
 import contextlib
 import dataclasses

@@ -1,0 +1,195 @@
+"""The figures of each notebook, drawn from what its run keeps: the notebook and the report show the same ones.
+
+`arrays` are those of a run's `arrays.safetensors`, by name.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vaelib.plots import charts, figures
+
+Arrays = Mapping[str, np.ndarray]
+
+TELLING = ("median\ngap", "largest\napproximation gap", "largest\namortisation gap", "lowest\nlog p(x)")
+PATHS = [(0, 1), (4, 9), (3, 8), (7, 2), (5, 6)]  # the digits that paths in the plane lead from and to
+EXTENT = 4.0  # the map of the aggregate posterior covers [-4, 4]^2
+
+
+def part(arrays: Arrays, prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix` and a dot, by the rest of their names."""
+    return {name.removeprefix(f"{prefix}."): a for name, a in arrays.items() if name.startswith(f"{prefix}.")}
+
+
+# --- vae.ipynb ---------------------------------------------------------------------------------------------------
+
+
+def reconstructions(arrays: Arrays, name: str) -> Figure:
+    """Test images, each beside its reconstruction."""
+    return _sheet(arrays["reconstructions"], 8, f"{name}: reconstructions", "Reconstructions of the model.")
+
+
+def samples(arrays: Arrays, name: str) -> Figure:
+    """Decoded draws of the prior."""
+    return _sheet(arrays["samples"], 20, f"{name}: samples", "Samples of the model.")
+
+
+def manifold(arrays: Arrays) -> Figure:
+    """Decoded latents on a grid of equal prior probability."""
+    return figures.manifold(arrays["manifold"])
+
+
+def latent_scatter(arrays: Arrays) -> Figure:
+    """Posterior means of the test images, by digit."""
+    return figures.latent_scatter(arrays["mean"], arrays["labels"])
+
+
+def confusions(arrays: Arrays) -> Figure:
+    """Which digits lie among which in the plane."""
+    return charts.confusions(arrays["confusions"])
+
+
+# --- latent_space.ipynb ------------------------------------------------------------------------------------------
+
+
+def gap_histogram(arrays: Arrays) -> Figure:
+    """How both gaps of a VAE are spread over images; the arrays are those of the VAE's run."""
+    return charts.gap_histogram(arrays["approximation_gap"], arrays["amortisation_gap"])
+
+
+def gap_map(arrays: Arrays) -> Figure:
+    """Where in the plane the gaps of a VAE are; the arrays are those of the VAE's run."""
+    gap = arrays["approximation_gap"] + arrays["amortisation_gap"]
+    alt = "Test images at their places in the plane, coloured by gap."
+    return figures.value_map(arrays["mean"][: len(gap)], gap, "log p(x) - ELBO (nats)", alt)
+
+
+def posteriors(arrays: Arrays) -> Figure:
+    """The exact posteriors of four telling images."""
+    names = [title.replace("\n", " ") for title in TELLING]
+    gaps = ", ".join(f"{name} {gap:.1f} nats" for name, gap in zip(names, arrays["telling_gaps"], strict=True))
+    return figures.posteriors(
+        part(arrays, "posteriors"),
+        TELLING,
+        "Four test images, and below each its exact posterior as a grey density with ellipses of the encoder's "
+        f"Gaussian and of the best one. Gaps: {gaps}.",
+    )
+
+
+def bent_posteriors(arrays: Arrays) -> Figure:
+    """The exact posteriors that are least like a Gaussian, close up."""
+    return figures.posteriors(
+        part(arrays, "bent"),
+        [f"{gap:.1f} nats" for gap in arrays["bent_gaps"]],
+        "The five test images with the largest approximation gap, and below each its exact posterior close up: bent, "
+        "or in several parts, with the ellipses of the best diagonal Gaussian on one of them.",
+    )
+
+
+def holes(arrays: Arrays) -> Figure:
+    """The aggregate posterior, and prior samples where it is thin."""
+    return figures.density_map(
+        arrays["density"],
+        EXTENT,
+        arrays["holes"],
+        f"{100 * arrays['hole_share'].item():.1f} % of prior samples fall in holes",
+        "Map of the aggregate posterior's log density with the prior samples in holes as white dots, "
+        "along the seams between the digits' regions and at the rim.",
+    )
+
+
+def hole_samples(arrays: Arrays) -> Figure:
+    """What the decoder makes of holes, and of the prior at large."""
+    return figures.galleries(
+        {"decoded from holes": arrays["hole_samples"], "decoded from the prior": arrays["prior_samples"]},
+        10,
+        "Two sheets of decoded digits. Those from holes are mostly blends of two digits or broken strokes.",
+        across=2,
+    )
+
+
+def paths(arrays: Arrays) -> Figure:
+    """Straight paths in the plane from one digit to another."""
+    alt = "Five rows of digits, each turning step by step from one test image's reconstruction into another's: "
+    pairs = ", ".join(f"{a} to {b}" for a, b in PATHS)
+    return _sheet(arrays["paths"], len(arrays["paths"]) // len(PATHS), "", f"{alt}{pairs}.")
+
+
+# --- classifier.ipynb, synthesis.ipynb ---------------------------------------------------------------------------
+
+
+def classifier_confusions(arrays: Arrays) -> Figure:
+    """Which digits the classifier takes for which."""
+    return charts.confusions(arrays["confusions"], predicted=True)
+
+
+def wrong(arrays: Arrays) -> Figure:
+    """Test images that the classifier gets wrong."""
+    return _mistaken(arrays["wrong"], arrays["wrong_label"], arrays["wrong_predicted"])
+
+
+def synthetic_images(arrays: Arrays) -> Figure:
+    """Synthetic images, a row a digit."""
+    return _sheet(arrays["shown"], 15, "", "Synthetic images, a row for each digit from 0 to 9.")
+
+
+def mislabelled(arrays: Arrays) -> Figure:
+    """Synthetic images whose label the judge does not see."""
+    return _mistaken(arrays["mislabelled"], arrays["mislabelled_label"], arrays["mislabelled_judged"])
+
+
+# --- exact_training.ipynb ----------------------------------------------------------------------------------------
+
+
+def objective_gaps(vaes: pd.DataFrame) -> Figure:
+    """Where the nats of decoders trained by different objectives go; `vaes` has a row a run (`records.table`)."""
+    ordered = vaes.sort_values(["architecture", "exact_nll"]).rename(lambda run: run.split("/")[-1])
+    return charts.gap_bars(ordered.assign(exact_nll=ordered.gap_exact_nll))
+
+
+# --- vaegan.ipynb, task.ipynb ------------------------------------------------------------------------------------
+
+
+def vaegan_losses(history: pd.DataFrame) -> Figure:
+    """The parts of the VAE-GAN's loss."""
+    return charts.loss_curves(history, ["feature", "kl", "mislead", "tell_apart"])
+
+
+def vaegan_samples(arrays: Arrays) -> Figure:
+    """Samples of the VAE-GAN and of what it is compared with."""
+    sheets = part(arrays, "samples")
+    alt = f"Sheets of 100 samples, a sheet a model: {', '.join(sheets)}."
+    return figures.galleries(sheets, 10, alt, across=3)
+
+
+def vaegan_shares(arrays: Arrays) -> Figure:
+    """How often each digit comes among the samples of each model."""
+    return charts.class_shares(part(arrays, "shares"))
+
+
+def vaegan_reconstructions(arrays: Arrays) -> Figure:
+    """Test images beside what the VAE-GAN makes of them."""
+    alt = "Test images, each beside its reconstruction by the VAE-GAN."
+    return _sheet(arrays["reconstructions"], 20, "", alt)
+
+
+def task_samples(arrays: Arrays) -> Figure:
+    """The same latents and labels without a classifier in the loss and with the largest weight."""
+    sheets = {f"weight {weight}": sheet for weight, sheet in part(arrays, "samples").items()}
+    alt = "Sheets of synthetic digits, a row for each digit, without and with the classifier in the loss."
+    return figures.galleries(sheets, 12, alt, across=2)
+
+
+def pleasing(arrays: Arrays) -> Figure:
+    """Images that please the critic in the loss alone."""
+    return _mistaken(arrays["pleasing"], arrays["pleasing_label"], arrays["pleasing_judged"])
+
+
+def _sheet(images: np.ndarray, columns: int, title: str, alt: str) -> Figure:
+    return figures.galleries({title: images}, columns, alt, across=1)
+
+
+def _mistaken(images: np.ndarray, labels: Sequence[int], taken_for: Sequence[int]) -> Figure:
+    return figures.captioned_images(images, [f"{a}: {b}" for a, b in zip(labels, taken_for, strict=True)])

@@ -1,0 +1,55 @@
+"""The four kinds of generators: which VAEs each trains, and how it gets an image for a label from them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from vaelib import data
+from vaelib.models.vae import VAE
+from vaelib.synthetic import samplers
+
+PROTOCOL = "B"  # grey images are what classifiers see
+
+
+class Part(NamedTuple):
+    """One VAE of a generator: its name, the number of its classes, and the digit it is of where it is of one alone."""
+
+    name: str
+    classes: int
+    digit: int | None = None
+
+
+def parts(kind: str) -> list[Part]:
+    """The VAEs that a generator of this kind needs."""
+    if kind == "per_digit":
+        return [Part(f"digit-{digit}", classes=0, digit=digit) for digit in range(data.CLASSES)]
+    return [Part("model", classes=0 if kind == "regions" else data.CLASSES)]
+
+
+def build(
+    kind: str, train: Callable[[Part], VAE], images: data.Images, spread: float = 1.0
+) -> tuple[list[VAE], samplers.Sampler]:
+    """The trained VAEs of a generator and its sampler.
+
+    `train` makes a VAE for a part; `images` are those it was trained on, from which "regions" takes its densities and
+    "around" its latents, with `spread` times the standard deviation of q.
+    """
+    models = [train(part) for part in parts(kind)]
+    if kind == "per_digit":
+        return models, samplers.from_each_digit(models)
+    (model,) = models
+    if kind == "conditional":
+        return models, samplers.from_prior(model)
+    if kind == "around":
+        return models, samplers.around(model, images, PROTOCOL, spread)
+    return models, samplers.from_regions(model, images, PROTOCOL)
+
+
+def unlabelled(model: VAE, count: int, seed: int) -> data.Images:
+    """Mean images of draws of the prior, the same draws for all models of one latent dimension; the labels are -1."""
+    rng = torch.Generator(model.device).manual_seed(seed)
+    z = torch.randn(count, model.latent_dim, generator=rng, device=model.device)
+    with torch.no_grad():
+        made = torch.cat([data.to_images(model.images(block)) for block in z.split(2000)])
+    return data.Images(made, torch.full((count,), -1, device=model.device))
