@@ -3,6 +3,7 @@
 Its hidden layer D_l takes the place of pixels where images are compared; `vaelib.training.adversarial` says how.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
