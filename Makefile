@@ -2,7 +2,8 @@
 
 SCALE ?= standard
 PYTHON ?= python3
-CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+# How many to use at most; unless set, all that the process may use, which build.py finds out.
+CORES ?=
 
 VENV := .venv
 BIN := $(VENV)/bin/python
@@ -20,11 +21,12 @@ export JUPYTER_PREFER_ENV_PATH := 1
 .PHONY: help report install test lint lab bench clean distclean
 
 help:  ## list the targets
-	@echo "make TARGET [SCALE=$(SCALE)] [CORES=$(CORES)] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
+	@echo "make TARGET [SCALE=$(SCALE)] [CORES=N] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | awk -F': *' '{printf "  %-10s %s\n", $$1, $$2}'
+	@echo "CORES is how many runs may be at work at a time; without it, as many as there are cores to use."
 
 report: scale-exists $(INSTALLED)  ## run what is stale at SCALE and build its report in report/build/SCALE
-	@$(BIN) workflow/build.py $(SCALE) --cores $(CORES)
+	@$(BIN) workflow/build.py $(SCALE) $(if $(CORES),--cores $(CORES))
 
 install: $(INSTALLED)  ## set up .venv (every other target does so by itself)
 
@@ -54,11 +56,11 @@ scale-exists:
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@rm -f $@
-	@$(PYTHON) -c 'import shutil, sys; version = "%d.%d" % sys.version_info[:2]; free = shutil.disk_usage(".").free / 1e9; \
+	@'$(PYTHON)' -c 'import shutil, sys; version = "%d.%d" % sys.version_info[:2]; free = shutil.disk_usage(".").free / 1e9; \
 	    sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, $(PYTHON) is " + version + ": make PYTHON=..."); \
 	    free > $(INSTALL_GB) or sys.exit("Installing needs $(INSTALL_GB) GB, but only %.1f GB are free on this disk" % free)'
 	@echo "Installing the packages of requirements.txt into $(VENV): about 5 GB, some minutes, this once"
-	@$(PYTHON) -m venv $(VENV)
+	@'$(PYTHON)' -m venv $(VENV)
 	@$(BIN) -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@$(BIN) -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@

@@ -8,6 +8,7 @@ import ast
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,9 @@ import grimp
 
 PACKAGE = "vaelib"
 # What no number comes from: drawing, reporting, and the checks that parameters pass before anything runs.
-PICTURES = (f"{PACKAGE}.plots", f"{PACKAGE}.report", f"{PACKAGE}.runs.parameters")
+PICTURES = (f"{PACKAGE}.plots", f"{PACKAGE}.report", f"{PACKAGE}.runs.parameters", f"{PACKAGE}.runs.schemas")
+
+MAGIC = re.compile(r"^([ \t]*)([%!].*)$", re.MULTILINE)  # a line of a notebook that is IPython's, not Python's
 
 
 def of_notebook(notebook: Path, root: Path, without: Collection[str] = PICTURES) -> dict[str, str]:
@@ -53,15 +56,21 @@ def digest_of_text(file: Path) -> str:
 
 @functools.cache
 def _with_imported(modules: frozenset[str], root: Path, without: tuple[str, ...]) -> set[str]:
-    """Modules of the package and all they import, with the packages that hold them; other modules are left out."""
+    """Modules of the package and all they import, with the packages that hold them; other modules are left out.
+
+    Which module imports which is read from the package that Python finds first: that of `root`, for who starts there.
+    """
     graph = grimp.build_graph(PACKAGE, cache_dir=None)
-    for name in without:
-        for module in (graph.find_descendants(name) | {name}) & graph.modules:
-            graph.remove_module(module)
-    found = modules & graph.modules
-    found |= {upstream for module in found for upstream in graph.find_upstream_modules(module)}
-    parents = {".".join(module.split(".")[:n]) for module in found for n in range(1, module.count(".") + 1)}
-    return found | parents
+    rooms = tuple(f"{name}." for name in without)
+    for module in [module for module in graph.modules if f"{module}.".startswith(rooms)]:
+        graph.remove_module(module)
+    found, added = set(), modules & graph.modules
+    while added:
+        found |= added
+        imported = {upstream for module in added for upstream in graph.find_upstream_modules(module)}
+        packages = {module.rpartition(".")[0] for module in found | imported}  # whose own code Python runs first
+        added = (imported | packages) & graph.modules - found
+    return found
 
 
 def _file(module: str, root: Path) -> Path:
@@ -78,11 +87,17 @@ def _code(notebook: Path) -> list[str]:
 
 
 def _parse(source: str) -> ast.Module | None:
-    """The syntax tree of some Python without IPython's magics; none of what is not Python."""
-    try:
-        return ast.parse("\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))))
-    except SyntaxError:  # the run itself will say what is wrong
-        return None
+    """The syntax tree of some Python, in which IPython's magics are calls; none of what is not Python."""
+    for text in (source, MAGIC.sub(_call, source)):
+        try:
+            return ast.parse(text)
+        except SyntaxError:
+            continue
+    return None  # the run itself will say what is wrong
+
+
+def _call(magic: re.Match[str]) -> str:
+    return f"{magic[1]}get_ipython({magic[2]!r})"
 
 
 def _tree(source: str) -> str:

@@ -14,20 +14,24 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-import plan as plans
-import warm
-from watch import die_with_parent, duration
+import joblib
 
 PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
+
+import identity  # noqa: E402
+import machine  # noqa: E402
+import plan as plans  # noqa: E402
+from watch import die_with_parent, duration  # noqa: E402
+
+SIDE_BY_SIDE = "VAELIB_RUNS_SIDE_BY_SIDE"  # the environment variable that tells a run how many share its device
 RUN_BYTES = 40e6  # what a run leaves on the disk, rounded up: weights, figures, two notebooks
 REPORT_BYTES = 200e6  # the unpacked data set, the report, and room to breathe
-RUNS_PER_GPU = 4  # small models: fewer leave a GPU idle, more run out of its memory
 PATIENCE = 15.0  # seconds that Snakemake has to end its jobs after an interrupt
 
 
@@ -75,33 +79,6 @@ def check_space(results: Path, unfinished: int) -> None:
             )
 
 
-@contextlib.contextmanager
-def warm_kernels(log: Path) -> Iterator[dict[str, str]]:
-    """The environment in which Jupyter's kernels start warm, for as long as their server lives."""
-    if sys.platform != "linux":  # elsewhere libraries forbid a fork, and nothing ends the server with this process
-        yield dict(os.environ)
-        return
-    log.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, log.open("w", encoding="utf-8") as output:
-        path = f"{folder}/server"
-        server = subprocess.Popen(
-            [sys.executable, str(PROJECT / "workflow" / "warm.py"), "serve", path],
-            cwd=PROJECT,
-            env=os.environ | warm.SETTLED,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            process_group=0,
-            preexec_fn=die_with_parent,
-        )
-        search = [str(PROJECT / "workflow"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
-        try:
-            yield os.environ | {warm.SERVER: path, "JUPYTER_PATH": os.pathsep.join(search)}
-        finally:
-            server.kill()
-            server.wait()
-
-
 class Screen:
     """Passes on what the jobs say, counting them; what Snakemake says is in its own log."""
 
@@ -132,18 +109,17 @@ class Screen:
         sys.stdout.flush()
 
 
-def snakemake(scale: str, cores: int, lock: TextIO, screen: Screen, environment: dict[str, str]) -> int:
+def snakemake(scale: str, cores: int, shares: machine.Shares, lock: TextIO, screen: Screen) -> int:
     """Runs what is stale, showing it on the screen, and returns Snakemake's exit code."""
     results = PROJECT / "results" / scale
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
-    command += ["--directory", str(results), "--config", f"scale={scale}", "--cores", str(cores)]
+    command += ["--directory", str(results), "--config", f"scale={scale}", f"threads={shares.threads}"]
+    command += ["--cores", str(cores), "--resources", f"accelerator={shares.runs}"]
     command += ["--nolock"]  # ours is held already, and never goes stale
-    if any(Path("/dev").glob("nvidia[0-9]*")):
-        command += ["--resources", f"accelerator={RUNS_PER_GPU}"]  # of several GPUs, torch takes the first
     with subprocess.Popen(
         command,
         cwd=PROJECT,
-        env=environment,
+        env=os.environ | {SIDE_BY_SIDE: str(shares.runs)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -173,9 +149,12 @@ def build(scale: str, cores: int) -> None:
     screen = Screen({*plan.runs, "gather", "report", "publish"})
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
-        print(f"Report at scale {scale}: {len(plan.runs)} runs, up to {cores} at a time", flush=True)
-        with warm_kernels(results / "logs" / "kernels.log") as environment:
-            code = snakemake(scale, cores, lock, screen, environment)
+        print(f"Report at scale {scale}: {len(plan.runs)} runs", flush=True)
+        shares = machine.on_processor(cores)
+        if due := identity.why_due(plan.runs, PROJECT, results):
+            shares = machine.find_out(PROJECT, cores)
+            print(*due, shares.said, sep="\n", flush=True)
+        code = snakemake(scale, cores, shares, lock, screen)
     if screen.failures:
         raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())
     if code < 0:
@@ -192,7 +171,7 @@ def main() -> int:
     """Parses the arguments, builds, and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
-    parser.add_argument("--cores", type=int, default=os.cpu_count(), help="how many to use (default: all)")
+    parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
     options = parser.parse_args()
     if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
         die_with_parent()

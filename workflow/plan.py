@@ -19,9 +19,10 @@ Three keys of a run mean something here; every other one is a parameter of the n
 * `seeds: [0, 1]` makes a run of each seed, named `<run>-seed<seed>`, with the parameter `seed`.
 * `needs: {parameter: run}` names a run, or a list of runs, that must be finished first. The parameter receives
   the path of its folder. `{seed}` in the name stands for this run's own seed.
-* `threads: 2` gives the run that many cores, instead of one.
+* `threads: 2` gives the run that many cores. Without it a run has one, or its share of the cores beside an accelerator.
 """
 
+import ast
 import functools
 import json
 import re
@@ -29,6 +30,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+import needs
 import papermill
 import yaml
 
@@ -48,7 +50,7 @@ class Run:
     name: str
     parameters: dict[str, object]
     needs: dict[str, str | list[str]]
-    threads: int
+    threads: int | None
 
     @property
     def id(self) -> str:
@@ -111,6 +113,7 @@ def load(project: Path, scale: str) -> Plan:
         banner = (content.get("report") or {}).get("banner", "")
         for run in runs.values():
             _check(run, runs, project / "notebooks" / f"{run.experiment}.ipynb")
+        _check_report(runs, project / "notebooks")
     except PlanError as error:
         raise PlanError(f"{file.relative_to(project)}: {error}") from None
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -124,7 +127,7 @@ def _runs(experiments: dict) -> list[Run]:
     for experiment, content in experiments.items():
         for name, own in content["runs"].items():
             settings = {**(content.get("defaults") or {}), **(own or {})}
-            threads, needs = settings.pop("threads", 1), settings.pop("needs", {})
+            threads, needs = settings.pop("threads", None), settings.pop("needs", {})
             for seed in settings.pop("seeds", [None]):
                 seeded = {} if seed is None else {"seed": seed}
 
@@ -144,9 +147,17 @@ def _runs(experiments: dict) -> list[Run]:
 
 
 @functools.cache
-def _parameters(notebook: Path) -> set[str]:
-    """The names that papermill can set."""
-    return set(papermill.inspect_notebook(str(notebook)))
+def _parameters(notebook: Path) -> dict[str, object]:
+    """What papermill can set, with the values that the notebook gives; None where a value is no constant."""
+    found = papermill.inspect_notebook(str(notebook))
+    return {name: _constant(parameter["default"]) for name, parameter in found.items()}
+
+
+def _constant(source: str) -> object:
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return None
 
 
 def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
@@ -157,6 +168,16 @@ def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
         raise PlanError(f"{run.id} needs the notebook notebooks/{notebook.name}, which does not exist")
     if missing := sorted(set(run.needed) - set(runs)):
         raise PlanError(f"{run.id} needs {', '.join(missing)}, which is not among the runs")
-    unknown = {"run_dir", *run.needs, *run.parameters} - _parameters(notebook)
+    unknown = {"run_dir", *run.needs, *run.parameters} - set(_parameters(notebook))
     if unknown:
         raise PlanError(f"{run.id} sets {', '.join(sorted(unknown))}: no parameter of notebooks/{notebook.name}")
+
+
+def _check_report(runs: dict[str, Run], notebooks: Path) -> None:
+    """Says in one line what the report needs and no run has."""
+    settings = {
+        name: {**_parameters(notebooks / f"{run.experiment}.ipynb"), **run.needs, **run.parameters}
+        for name, run in runs.items()
+    }
+    if lacking := needs.lacking(settings, {notebook.stem for notebook in notebooks.glob("*.ipynb")}):
+        raise PlanError(f"the report needs {'; '.join(lacking)}")

@@ -22,6 +22,7 @@ SILENCE = 30.0  # seconds without a line to show after which the job says that i
 IDENTITY = "identity.json"  # beside a run's record: what its result depends on
 GRACE = 5.0  # seconds that a job has to end when it is told to
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that tell libraries how many to use
+REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # cuBLAS sums in one order; read when CUDA starts, so set before
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -56,7 +57,7 @@ class Watch:
         self.ipython = log.with_suffix(".ipython").absolute()
         self.ipython.mkdir(parents=True, exist_ok=True)
         environment = dict(os.environ, IPYTHONDIR=str(self.ipython), JUPYTER_PREFER_ENV_PATH="1")
-        environment |= dict.fromkeys(THREADS, str(threads))
+        environment |= dict.fromkeys(THREADS, str(threads)) | REPEATABLE
         environment.pop("MPLBACKEND", None)  # one that the person's shell sets would keep figures out of notebooks
         self.process = subprocess.Popen(
             command,

@@ -1,0 +1,124 @@
+"""A scale is checked before anything runs: its runs against the notebooks, and all of them against the report."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from toy import PROJECT, SCALE, Toy, make, write_notebook
+
+sys.path.insert(0, str(PROJECT / "workflow"))
+
+import needs
+import plan
+
+VAE = {"objective": "elbo", "protocol": "A"}
+BUDGETS = ["updates", "epochs"]
+COMPLETE = {  # the least that the report needs
+    "vae/conv-seed0": VAE | {"architecture": "conv"},
+    "vae/mlp-seed0": VAE | {"architecture": "mlp"},
+    "vae/mlp-exact-seed0": VAE | {"architecture": "mlp", "objective": "marginal"},
+    "vaegan/any-seed0": {"architecture": "conv", "compared_runs": ["vae/mlp-exact-seed0", "vae/conv-seed0"]},
+    "latent_space/one": {"vae_run": "vae/mlp-seed0"},
+    "latent_space/other": {"vae_run": "vae/mlp-exact-seed0"},
+    "exact_training/any": {},
+    "classifier/any": {"split": "train"},
+    "synthesis/plain": {"task_weight": 0.0},
+    "synthesis/task": {"task_weight": 10},
+    "task/any": {"generator_runs": ["synthesis/plain", "synthesis/task"]},
+    "augmentation/few": {"fraction": 0.2, "seed": 0, "arms": [*needs.ARMS], "budgets": BUDGETS},
+    "augmentation/all": {"fraction": 1.0, "seed": 0, "arms": ["real", "further", "synthetic"], "budgets": BUDGETS},
+}
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    return make(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (("value: 1", "valeu: 1"), r"alpha/one sets valeu: no parameter of notebooks/alpha\.ipynb"),
+        (("alpha/one}", "alpha/six}"), "beta/one needs alpha/six, which is not among the runs"),
+        (("  beta:", "  gamma:"), r"notebooks/gamma\.ipynb, which does not exist"),
+        (("experiments:", "experiment:"), "toy.yaml cannot be read: KeyError"),
+    ],
+)
+def test_a_mistake_in_a_scale_is_one_clear_message(toy: Toy, edit: tuple[str, str], message: str):
+    toy.edit("workflow/scales/toy.yaml", *edit)
+    with pytest.raises(plan.PlanError, match=message) as caught:
+        plan.load(toy.folder, "toy")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scale_without_an_experiment_of_the_report_is_refused(toy: Toy):
+    write_notebook(toy.folder / "notebooks" / "another.ipynb", "x = 1")  # the report does not know it
+    assert plan.load(toy.folder, "toy").runs
+    write_notebook(toy.folder / "notebooks" / "classifier.ipynb", "run_dir = ''\nsplit = 'first_half'")
+    with pytest.raises(plan.PlanError, match=r"toy\.yaml: the report needs a run of classifier$"):
+        plan.load(toy.folder, "toy")
+    toy.scale.write_text(SCALE + "  classifier: {runs: {one: {}}}\n")
+    with pytest.raises(plan.PlanError, match=r"the report needs a run of classifier with split train$"):
+        plan.load(toy.folder, "toy")
+    toy.scale.write_text(SCALE + "  classifier: {runs: {one: {split: train}}}\n")
+    assert "classifier/one" in plan.load(toy.folder, "toy").runs
+
+
+@pytest.mark.parametrize(
+    ("changes", "lacks"),
+    [
+        ({}, []),
+        ({"exact_training/any": None}, ["a run of exact_training"]),
+        ({"vae/mlp-exact-seed0": None}, ["with objective marginal", "looks at a model with objective marginal"]),
+        ({"vae/mlp-seed0": VAE | {"architecture": "mlp", "protocol": "B"}},
+         ["two architectures", "mlp trained by the ELBO", "an architecture trained by the ELBO"]),
+        ({"vae/conv-seed0": None, "vae/conv-seed1": VAE | {"architecture": "conv"}}, ["vae/conv-seed0, the run"]),
+        ({"vaegan/any-seed0": {"architecture": "aevb", "compared_runs": ["vae/conv-seed0"]}}, ["architecture, aevb"]),
+        ({"latent_space/one": None}, ["an architecture trained by the ELBO"]),
+        ({"latent_space/other": None}, ["a model with objective marginal"]),
+        ({"classifier/any": {"split": "first_half"}}, ["a run of classifier with split train"]),
+        ({"synthesis/task": {"task_weight": 0}}, ["with and without task_weight in task/any"]),
+        ({"synthesis/plain": {"task_weight": 1}}, ["with and without task_weight in task/any"]),
+        ({"augmentation/few": None}, ["fraction 0.2 and seed 0"]),
+        ({"augmentation/few": COMPLETE["augmentation/few"] | {"seed": 1}}, ["fraction 0.2 and seed 0"]),
+        ({"augmentation/few": COMPLETE["augmentation/all"] | {"fraction": 0.2}},
+         ["affine, duplicated, synthetic_only in augmentation/few"]),
+        ({"augmentation/all": COMPLETE["augmentation/all"] | {"arms": ["real"], "budgets": ["epochs"]}},
+         ["further, synthetic, updates in augmentation/all"]),
+    ],
+)  # fmt: skip
+def test_what_the_report_needs_and_does_not_get_is_named(changes: dict[str, Any], lacks: list[str]):
+    runs = {name: run for name, run in (COMPLETE | changes).items() if run is not None}
+    found = needs.lacking(runs, needs.CONDITIONS)
+    assert len(found) == len(lacks) and all(text in line for text, line in zip(lacks, found, strict=True)), found
+
+
+def test_of_experiments_without_a_notebook_nothing_is_needed():
+    assert needs.lacking({}, []) == []
+
+
+def test_an_unknown_scale_names_those_there_are(toy: Toy):
+    with pytest.raises(plan.PlanError, match="there is no scale 'huge'; the scales are: toy"):
+        plan.load(toy.folder, "huge")
+
+
+def test_seeds_make_runs_and_needs_follow_the_seed(tmp_path: Path):
+    parameters = "run_dir = ''\nseed: int = 0\nbetas: list = [1]\nsource: str = ''"
+    write_notebook(tmp_path / "notebooks" / "a.ipynb", parameters)
+    (tmp_path / "workflow" / "scales").mkdir(parents=True)
+    (tmp_path / "workflow" / "scales" / "s.yaml").write_text(
+        "experiments: {a: {runs: {x: {seeds: [0, 1]},"
+        " y: {seeds: [1], needs: {source: 'a/x-seed{seed}'}, betas: [0.1, 1], threads: 2}}}}"
+    )
+    runs = plan.load(tmp_path, "s").runs
+    assert list(runs) == ["a/x-seed0", "a/x-seed1", "a/y-seed1"]
+    assert (runs["a/y-seed1"].needed, runs["a/y-seed1"].threads) == (["a/x-seed1"], 2)
+    assert runs["a/y-seed1"].arguments("results/s") == (
+        "-p run_dir results/s/a/y-seed1 -p source results/s/a/x-seed1 -y 'betas: [0.1, 1]' -p seed 1"
+    )
+
+
+@pytest.mark.parametrize("scale", sorted(path.stem for path in (PROJECT / "workflow" / "scales").glob("*.yaml")))
+def test_the_scales_of_the_project_are_valid(scale: str):
+    assert plan.load(PROJECT, scale).runs

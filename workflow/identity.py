@@ -1,0 +1,77 @@
+"""What the result of a run depends on, and why a run is due.
+
+An identity maps names to digests: the run's parameters, the version of torch, the data's archives, the notebook's code
+and each module that it computes with. Snakemake runs again what has another identity than before, and watch.py leaves
+it in the run's folder, so that the next build can say what has changed.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from plan import Run
+from watch import IDENTITY
+
+from vaelib import sources
+
+NAMED = 3  # how many changed files are named; of more, the rest is counted
+
+
+def of_run(run: Run, project: Path) -> str:
+    """The identity of a run as JSON."""
+    settings = json.dumps([run.parameters, run.needs, run.threads])
+    notebook = project / "notebooks" / f"{run.experiment}.ipynb"
+    archives = sorted(project.glob("data/MNIST/raw/*.gz"))
+    parts = {
+        "parameters": hashlib.sha256(settings.encode()).hexdigest()[:16],
+        "torch": importlib.metadata.version("torch"),
+        **{str(archive.relative_to(project)): sources.digest(archive) for archive in archives},
+        **sources.of_notebook(notebook, project),
+    }
+    return json.dumps(parts)
+
+
+def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> list[str]:
+    """A line for each reason for which runs are due, with their number; none when all are up to date."""
+    due: dict[str, str] = {}
+    for name in _needed_first(runs):
+        run, folder = runs[name], results / name
+        if not all((folder / file).is_file() for file in ("metrics.json", "notebook.ipynb")):
+            due[name] = "without a result so far"
+        elif changed := _changed(folder / IDENTITY, json.loads(of_run(run, project))):
+            due[name] = changed
+        elif set(run.needed) & set(due):
+            due[name] = "what they need runs again"
+    counted = Counter(due.values())
+    return [f"{count} run{'s' * (count > 1)}: {reason}" for reason, count in counted.most_common()]
+
+
+def _needed_first(runs: Mapping[str, Run]) -> list[str]:
+    """The names of the runs, each after those that it needs."""
+    ordered: dict[str, None] = {}
+
+    def add(name: str) -> None:
+        if name not in ordered:
+            for needed in runs[name].needed:
+                add(needed)
+            ordered[name] = None
+
+    for name in runs:
+        add(name)
+    return list(ordered)
+
+
+def _changed(file: Path, now: Mapping[str, str]) -> str:
+    """What differs from the identity in a file, as a reader would say it; nothing when it is the same."""
+    try:
+        before = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "what they were computed with is not known"
+    names = [name for name in now if before.get(name) != now[name]] + [name for name in before if name not in now]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more} changed"
