@@ -1,8 +1,8 @@
 -- Pandoc filter of the report: numbers, cross-references, figures and tables, for HTML and for typst alike.
 --
 -- It owns every number (sections, figures, tables, equations), so both outputs have the same ones, and it runs before
--- citeproc, which would take @fig:manifold for a citation. What it finds wrong it logs; vaelib/publish.py turns each
--- log line into a failed build. Blocks of class vaelib-exhibit hold the JSON that vaelib/exhibits.py wrote.
+-- citeproc, which would take @fig:manifold for a citation. What it finds wrong it logs; vaelib/report/publish.py turns
+-- each log line into a failed build. Blocks of class vaelib-exhibit hold the JSON that vaelib/report/exhibits.py wrote.
 
 local html = FORMAT:match("html") ~= nil
 local reader, writer = PANDOC_READER_OPTIONS, PANDOC_WRITER_OPTIONS
@@ -338,7 +338,7 @@ local references = {
   Image = function(el)
     local generated = el.src:match("^%d+%.png$")
     if not generated then
-      problem("the image " .. el.src .. " stands in a markdown cell: show it with publish.figure")
+      problem("the image " .. el.src .. " stands in a markdown cell: show it with exhibits.figure")
     elseif #el.caption == 0 then
       problem("the image " .. el.src .. " has no alternative text")
     end

@@ -1,8 +1,8 @@
 """What the report notebook shows: values for its prose, numbered figures, tables and interactive figures.
 
-Each function displays something readable in JupyterLab and, beside it, a JSON record that `vaelib.report.publish` turns into
-a numbered exhibit of the HTML file and of the PDF. Captions, notes and table cells are pandoc markdown on one line:
-`$math$`, `[@citations]`, `@fig:references` and `{{ placeholders }}` (the last not in table cells) work in them.
+Each function displays something readable in JupyterLab and, beside it, a JSON record that `vaelib.report.publish` turns
+into a numbered exhibit of the HTML file and of the PDF. Captions, notes and table cells are pandoc markdown on one
+line: `$math$`, `[@citations]`, `@fig:references` and `{{ placeholders }}` (the last not in table cells) work in them.
 """
 
 import base64
@@ -10,13 +10,12 @@ import io
 import math
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from IPython.display import display
 
-from vaelib.runs.records import UserError
+from vaelib.files import UserError
 
 VALUES_MIME = "application/vnd.vaelib.values+json"
 FIGURE_MIME = "application/vnd.vaelib.figure+json"
@@ -51,19 +50,18 @@ def store_values(values: Mapping[str, Any]) -> None:
 
 
 def figure(
-    image: Any, label: str, caption: str, alt: str | None = None, source: str | None = None, width: str | None = None
+    figure: Any, label: str, caption: str, alt: str | None = None, source: str | None = None, width: str | None = None
 ) -> None:
-    """Show a Matplotlib `Figure` (which is closed) or an existing PNG file as a numbered figure.
+    """Show a Matplotlib `Figure` (which is closed) as a numbered figure.
 
     `label` is `fig:...`; `alt` says in a plain sentence or two what is to be seen, for those who cannot see it, and
-    is by default what the figure or file carries (a Figure's label, a PNG's Description);
-    `source` names the runs behind the figure; `width` is a share of the text's width such as "70%", by default the
-    figure's own size. Raises `PublishError` for a bad label, a missing caption or alternative text, or a figure that
-    is too tall for a page.
+    is by default what the figure carries as its label; `source` names the runs behind the figure; `width` is a share
+    of the text's width such as "70%", by default the figure's own size. Raises `PublishError` for a bad label, a
+    missing caption or alternative text, or a figure that is too tall for a page.
     """
-    alt = _required("alt", alt or _own_alt(image), label)
+    alt = _required("alt", alt or figure.get_label(), label)
     record = _record("fig:", label, caption, source) | {"alt": alt, "width": width}
-    png, size = _png(image, label, width)
+    png, size = _png(figure, label, width)
     display({"image/png": png, FIGURE_MIME: record | size, "text/plain": alt}, raw=True)
     _show_caption(record)
 
@@ -74,7 +72,7 @@ def interactive(
 ) -> None:  # fmt: skip
     """Show an HTML fragment with its scripts and data inside; the PDF gets `fallback_figure` under the same number.
 
-    The fragment must load nothing from outside. `fallback_figure` is what `figure` takes, and so is the rest.
+    The fragment must load nothing from outside. The rest is as for `figure`.
     """
     record = _record("fig:", label, caption, source) | {"alt": _required("alt", alt, label), "width": width}
     png, size = _png(fallback_figure, label, width)
@@ -134,47 +132,24 @@ def _required(what: str, text: str | None, label: str) -> str:
     return " ".join(text.split())
 
 
-def _own_alt(image: Any) -> str | None:
+def _png(figure: Any, label: str, width: str | None) -> tuple[str, dict[str, float]]:
+    """The figure as base64 PNG, its natural width in inches and its height as a multiple of that."""
+    from matplotlib import pyplot  # here: a build from an executed notebook needs neither
     from PIL import Image
 
-    if hasattr(image, "savefig"):
-        return image.get_label()
-    if not Path(image).is_file():
-        raise PublishError(f"there is no image file {image}.")
-    with Image.open(image) as picture:
-        return picture.info.get("Description")
-
-
-def _png(image: Any, label: str, width: str | None) -> tuple[str, dict[str, float]]:
-    """The image as base64 PNG, its natural width in inches and its height as a multiple of that."""
-    from PIL import Image  # here and below: what a build from an executed notebook does not need
-
-    if hasattr(image, "savefig"):
-        from matplotlib import pyplot
-
-        buffer = io.BytesIO()
-        image.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")
-        pyplot.close(image)  # else the notebook would show it a second time, without a caption
-        data = buffer.getvalue()
-    else:
-        if not Path(image).is_file():
-            raise PublishError(f"there is no image file {image}.")
-        data = Path(image).read_bytes()
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.format != "PNG":
-            raise PublishError(f"{image} is {picture.format}: figures are Matplotlib figures or PNG files.")
-        dpi = picture.info.get("dpi", (DPI, DPI))[0]
-        size = {"inches": round(picture.width / dpi, 2), "aspect": round(picture.height / picture.width, 4)}
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")
+    pyplot.close(figure)  # else the notebook would show it a second time, without a caption
+    with Image.open(buffer) as picture:
+        size = {"inches": round(picture.width / DPI, 2), "aspect": round(picture.height / picture.width, 4)}
         printed = float(width.rstrip("%")) / 100 * TEXT_WIDTH if width else min(size["inches"], TEXT_WIDTH)
         if (height := printed * size["aspect"]) > TALLEST:
             raise PublishError(f"{label} would be {height:.1f} inches tall, and the PDF's page holds {TALLEST}.")
         if picture.width > MAX_PIXELS:
-            smaller = io.BytesIO()
+            buffer = io.BytesIO()
             shape = (MAX_PIXELS, round(picture.height * MAX_PIXELS / picture.width))
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-            picture.resize(shape, Image.Resampling.LANCZOS).save(smaller, "PNG", optimize=True)
-            data = smaller.getvalue()
-    return base64.b64encode(data).decode(), size
+            picture.convert("RGB").resize(shape, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode(), size
 
 
 def format_value(value: str | int | float, spec: str = "") -> str:

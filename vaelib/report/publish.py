@@ -31,6 +31,7 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import Config
 
+from vaelib.files import PROJECT_ROOT
 from vaelib.report.exhibits import (
     CAPTION_MIME,
     FIGURE_MIME,
@@ -40,7 +41,7 @@ from vaelib.report.exhibits import (
     format_value,
 )
 
-REPORT = Path(__file__).resolve().parent.parent / "report"
+REPORT = PROJECT_ROOT / "report"
 # Pandoc's markdown, brought nearer to what JupyterLab shows: lists and headings need no blank line before them, a
 # lone ~ or ^ is a character, and a rule of dashes at the top of a cell does not begin YAML metadata.
 READER = (
@@ -239,7 +240,7 @@ def _typeset(work: Path) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; a `PublishError` is one message and exit status 1."""
-    parser = argparse.ArgumentParser(prog="python -m vaelib.publish", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m vaelib.report.publish", description=__doc__.splitlines()[0])
     parser.add_argument("notebook", type=Path, help="an executed report notebook")
     parser.add_argument("--out", type=Path, required=True, help="folder for report.html and report.pdf")
     parser.add_argument("--banner", help="a line shown on top of both, such as a warning that this is a smoke build")

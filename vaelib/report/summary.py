@@ -1,7 +1,9 @@
-"""All runs of a scale as the report reads them: records, arrays, figures, and lines that say where a number is from."""
+"""All runs of a scale as the report reads them: records, arrays, tables, and lines that say where a number is from."""
 
+import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,50 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from vaelib import data
-from vaelib.plots import figures
-from vaelib.measure.metrics import mean_interval
-from vaelib.runs.records import RunError, resolve, table
+from vaelib.files import PROJECT_ROOT, RunError, resolve
+from vaelib.runs.records import table
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run by its name, such as "vae/resmlp-seed0", with its record and what its folder keeps."""
+
+    name: str
+    record: dict[str, Any]
+    folder: Path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its parameters."""
+        return self.record["config"]
+
+    @functools.cached_property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What it kept for figures."""
+        return load_file(self.folder / "arrays.safetensors")
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Its training's metrics by epoch."""
+        return self.csv("history")
+
+    @property
+    def source(self) -> str:
+        """The line under a figure of this run alone."""
+        return source([self])
+
+    def csv(self, name: str) -> pd.DataFrame:
+        """A table that it wrote."""
+        return pd.read_csv(self.folder / f"{name}.csv")
+
+    def test_images(self) -> np.ndarray:
+        """[count, 784] the pixels that it was evaluated on, as bytes."""
+        images = data.load(self.config["dataset"], "test").take(self.config["test_images"])
+        return data.to_bytes(data.evaluation_pixels(images.images, self.config["protocol"]))
 
 
 class Summary:
-    """The gathered records of `results/<scale>`, by run name such as "vae/resmlp-seed0"."""
+    """The gathered records of `results/<scale>`, by run name."""
 
     def __init__(self, results: str | Path):
         self.folder = resolve(results)
@@ -25,46 +64,30 @@ class Summary:
             raise RunError(f"{path} is missing: the runs of this scale are not finished. Run `make report` first.")
         self.records: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
 
+    def run(self, name: str) -> FinishedRun:
+        """One run. `name` may also be the folder by which another run knows it."""
+        name = run_name(name)
+        if name not in self.records:
+            raise RunError(f"{self.folder} has no run {name}, which the report needs.")
+        return FinishedRun(name, self.records[name], self.folder / name)
+
+    def runs(self, experiment: str) -> list[FinishedRun]:
+        """The runs of one experiment, in the order of the scale; `RunError` when there is none."""
+        found = [self.run(name) for name in self.records if name.startswith(f"{experiment}/")]
+        if not found:
+            raise RunError(f"{self.folder} has no run of {experiment}.ipynb, and the report needs one.")
+        return found
+
     def frame(self, experiment: str) -> pd.DataFrame:
-        """The runs of one experiment, a row each, with a column `model`: the run's name without its seed."""
-        chosen = {name: r for name, r in self.records.items() if name.startswith(f"{experiment}/")}
-        frame = table(chosen)
+        """The same, a row each, with a column `model`: the run's name without its seed."""
+        frame = table({run.name: run.record for run in self.runs(experiment)})
         frame.insert(0, "model", [model_name(run) for run in frame.index])
         return frame
 
-    def arrays(self, run: str) -> dict[str, np.ndarray]:
-        """What a run kept for the report."""
-        return load_file(self.folder / run / "arrays.safetensors")
 
-    def history(self, run: str) -> pd.DataFrame:
-        """A run's metrics by epoch."""
-        return self.csv(run, "history")
-
-    def csv(self, run: str, name: str) -> pd.DataFrame:
-        """A table that a run wrote."""
-        return pd.read_csv(self.folder / run / f"{name}.csv")
-
-    def figure(self, run: str, name: str) -> dict[str, Any]:
-        """A figure that a run drew, and the line of its source: arguments of `exhibits.figure`."""
-        return {"image": self.folder / run / "figures" / f"{name}.png", "source": self.source([run])}
-
-    def test_images(self, run: str) -> np.ndarray:
-        """[count, 784] the pixels that a run was evaluated on, as bytes."""
-        config = self.records[run]["config"]
-        images = data.load(config["dataset"], "test").take(config["test_images"])
-        return figures.to_bytes(data.evaluation_pixels(images.images, config["protocol"]))
-
-    def source(self, runs: Sequence[str]) -> str:
-        """The runs behind an exhibit, with the parameters and seeds they share."""
-        configs = [self.records[run]["config"] for run in runs]
-        words = {"protocol": "protocol {}", "seed": "seed {}", "epochs": "epochs {}", "batch_size": "batch {}",
-                 "learning_rate": "learning rate {}"}  # fmt: skip
-        shared = [
-            text.format(configs[0][name])
-            for name, text in words.items()
-            if all(name in config and config[name] == configs[0][name] for config in configs)
-        ]
-        return "; ".join([", ".join(runs), ", ".join(shared)]).rstrip("; ")
+def run_name(folder: str) -> str:
+    """The name of the run in a folder: "vae/mlp-seed0" of "results/full/vae/mlp-seed0"."""
+    return "/".join(Path(folder).parts[-2:])
 
 
 def model_name(run: str) -> str:
@@ -72,11 +95,25 @@ def model_name(run: str) -> str:
     return run.split("/")[-1].rsplit("-seed", 1)[0]
 
 
-def with_interval(values: Iterable[float], digits: int = 2) -> str:
-    """Mean and half-width of the 95 % interval over seeds as text; the value alone if there is one seed."""
-    return as_text(*mean_interval(values), digits)
+def source(runs: Sequence[FinishedRun]) -> str:
+    """The runs behind an exhibit, with the parameters and seeds they share."""
+    words = {"protocol": "protocol {}", "seed": "seed {}", "epochs": "epochs {}", "batch_size": "batch {}",
+             "learning_rate": "learning rate {}"}  # fmt: skip
+    first = runs[0].config
+    shared = [
+        text.format(first[name])
+        for name, text in words.items()
+        if all(name in run.config and run.config[name] == first[name] for run in runs)
+    ]
+    return "; ".join([", ".join(run.name for run in runs), ", ".join(shared)]).rstrip("; ")
 
 
-def as_text(mean: float, half: float, digits: int = 2) -> str:
-    """A mean and the half-width of its interval, which is left out where there is none (NaN)."""
-    return f"{mean:.{digits}f}" if np.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
+def compared_samples(runs: Sequence[FinishedRun]) -> pd.DataFrame:
+    """The measures of samples by model (a column) and seed: what the runs of `notebooks/vaegan.ipynb` compared."""
+    everything = pd.concat([run.csv("comparison").assign(run=run.name) for run in runs], ignore_index=True)
+    return everything.assign(model=everything.model.map(model_name))
+
+
+def published_likelihoods() -> pd.DataFrame:
+    """The likelihoods in the literature that the report sets beside its own."""
+    return pd.read_csv(PROJECT_ROOT / "report" / "published.csv", keep_default_na=False)

@@ -1,15 +1,22 @@
-"""The report's tables of runs: architectures, training parameters, and results beside the published ones."""
+"""The tables that the report shows: architectures, training parameters, and results beside the published ones."""
 
 import pandas as pd
 
+from vaelib.measure.intervals import mean_interval
+from vaelib.models.networks import ARCHITECTURES
+from vaelib.report.summary import Summary
+from vaelib.report.words import with_interval
 from vaelib.synthetic import worth
 from vaelib.synthetic.arms import CHOICE_FRACTION
-from vaelib.measure.metrics import mean_interval
-from vaelib.models.networks import ARCHITECTURES
-from vaelib.report.summary import Summary, with_interval
 
-UNTOLD = ("exact −log p(x)", "approx. gap", "amort. gap", "weights", "training (s)", "seeds")  # by published rows
-
+RESULTS = (
+    "protocol", "model", "ELBO", "imp.-weighted", "exact −log p(x)", "approx. gap", "amort. gap", "weights",
+    "training (s)", "seeds",
+)  # fmt: skip
+OBJECTIVES = (
+    "decoder", "trained by", "epochs", "exact −log p(x)", "−ELBO", "approx. gap", "amort. gap", "training (s)",
+    "encoder (s)",
+)  # fmt: skip
 OTHER_EXPERIMENTS = {  # those that train no plain VAE, and what they train
     "classifier": "digit classifier",
     "synthesis": "generator",
@@ -31,11 +38,6 @@ def networks(vaes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def objective_name(run: pd.Series) -> str:
-    """What a run maximised, as the field writes it."""
-    return {"elbo": "ELBO", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}[run.objective]
-
-
 def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
     """The training parameters of each group of seeds, from the records; a parameter that no run used is left out."""
     rows = pd.DataFrame(
@@ -43,12 +45,12 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
             "run": f"`{model}`",
             "images": f"{group.train_images.iloc[0] or 55_000:,}",
             "protocol": group.protocol.iloc[0],
-            "objective": objective_name(group.iloc[0]),
+            "objective": _objective(group.iloc[0]),
             "epochs": group.epochs.iloc[0],
             "batch": group.batch_size.iloc[0],
             "learning rate": f"{group.learning_rate.iloc[0]:g}",
             "KL warm-up": f"{group.kl_warmup_epochs.iloc[0]:g} epochs" if group.kl_warmup_epochs.iloc[0] else "none",
-            "seeds": ", ".join(str(seed) for seed in sorted(group.seed)),
+            "seeds": _seeds(group),
             "best epoch": ", ".join(f"{epoch:.0f}" for epoch in group.best_epoch),
             "threads": summary.records[group.index[0]]["provenance"]["threads"],
         }
@@ -59,47 +61,64 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
 
 def other_training(summary: Summary) -> pd.DataFrame:
     """The training parameters of everything that is no plain VAE, from the records."""
-    rows = []
-    for experiment, kind in OTHER_EXPERIMENTS.items():
-        for model, group in summary.frame(experiment).groupby("model", sort=False):
-            run = group.iloc[0]
-            symbols = {"beta": "β", "task_weight": "λ", "gamma": "γ"}
-            told = [f"{symbol} = {run[name]:g}" for name, symbol in symbols.items() if name in run]
-            half = "generator" in run or str(run.get("split")).endswith("half")
-            images = run.get("real_images") or run.train_images or (27_500 if half else 55_000)
-            rows.append(
-                {
-                    "trained": kind,
-                    "run": f"`{model}`",
-                    "images": f"{images:,.0f}",
-                    "length": f"{run.epochs:g} epochs" if "epochs" in run else f"{run.updates:,} updates",
-                    "batch": run.batch_size,
-                    "learning rate": f"{run.learning_rate:g}",
-                    "seeds": ", ".join(str(seed) for seed in sorted(group.seed)),
-                    "weights in the cost": ", ".join(told) or "–",
-                }
-            )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        _other_training(kind, model, group)
+        for experiment, kind in OTHER_EXPERIMENTS.items()
+        for model, group in summary.frame(experiment).groupby("model", sort=False)
+    )
+
+
+def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, object]:
+    run = group.iloc[0]
+    symbols = {"beta": "β", "task_weight": "λ", "gamma": "γ"}
+    weights = [f"{symbol} = {run[name]:g}" for name, symbol in symbols.items() if name in run]
+    half = "generator" in run or str(run.get("split")).endswith("half")
+    images = run.get("real_images") or run.train_images or (27_500 if half else 55_000)
+    return {
+        "trained": kind,
+        "run": f"`{model}`",
+        "images": f"{images:,.0f}",
+        "length": f"{run.epochs:g} epochs" if "epochs" in run else f"{run.updates:,} updates",
+        "batch": run.batch_size,
+        "learning rate": f"{run.learning_rate:g}",
+        "seeds": _seeds(group),
+        "weights in the cost": ", ".join(weights) or "–",
+    }
 
 
 def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Test-set likelihoods, best first, a group of rows a protocol, each followed by the published rows under it."""
+    """Test-set likelihoods, best first, a group of rows a protocol, each followed by the published rows under it.
+
+    Those of models trained by the ELBO: `objectives` has the others.
+    """
     rows = []
     for protocol in ("A", "B"):
-        own = vaes[vaes.protocol == protocol]
+        own = vaes[(vaes.protocol == protocol) & (vaes.objective == "elbo")]
         ranked = own.groupby("model").exact_nll.mean().sort_values().index
-        rows += [_own(own[own.model == model], protocol) for model in ranked]
+        rows += [{"protocol": f"Protocol {protocol}, this report"} | _measured(own[own.model == m]) for m in ranked]
         rows += [
             {
                 "protocol": f"Protocol {protocol}, published",
                 "model": f"{row.model} [{row.mark}]",
                 "ELBO": row.elbo or "–",
                 "imp.-weighted": row.nll,
-                **dict.fromkeys(UNTOLD, "–"),
             }
             for row in published[published.protocol == protocol].itertuples()
         ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=RESULTS).fillna("–")
+
+
+def objectives(vaes: pd.DataFrame) -> pd.DataFrame:
+    """What a decoder was trained by and what it is worth, for each architecture that was trained on log p(x) too."""
+    exact = vaes[vaes.objective == "marginal"]
+    same = vaes[
+        vaes.architecture.isin(exact.architecture)
+        & (vaes.protocol == "A")
+        & ((vaes.model == vaes.architecture) | (vaes.objective != "elbo"))
+    ]
+    means = same.groupby("model").exact_nll.mean()
+    ranked = sorted(means.index, key=lambda model: (same[same.model == model].architecture.iloc[0], means[model]))
+    return pd.DataFrame([_measured(same[same.model == model]) for model in ranked], columns=OBJECTIVES)
 
 
 def importance_weighted(vaes: pd.DataFrame) -> pd.Series:
@@ -110,27 +129,56 @@ def importance_weighted(vaes: pd.DataFrame) -> pd.Series:
     return vaes.exact_nll + vaes.iwae_nll - vaes.gap_exact_nll
 
 
-def _own(group: pd.DataFrame, protocol: str) -> dict[str, str]:
+def _measured(group: pd.DataFrame) -> dict[str, str]:
+    """A model and its measurements, means over its seeds: the columns of both tables of likelihoods."""
+    run = group.iloc[0]
     return {
-        "protocol": f"Protocol {protocol}, this report",
-        "model": f"`{group.model.iloc[0]}`",
+        "model": f"`{run.model}`",
+        "decoder": f"`{run.architecture}`",
+        "trained by": _objective(run),
+        "epochs": f"{run.epochs}",
         "ELBO": with_interval(group.elbo),
+        "−ELBO": with_interval(-group.elbo),
         "imp.-weighted": with_interval(importance_weighted(group)),
         "exact −log p(x)": with_interval(group.exact_nll),
         "approx. gap": with_interval(group.approximation_gap),
         "amort. gap": with_interval(group.amortisation_gap),
-        "weights": f"{group.parameters.iloc[0]:,.0f}",
+        "weights": f"{run.parameters:,.0f}",
         "training (s)": f"{group.train_seconds.mean():.0f}",
+        "encoder (s)": f"{group.encoder_seconds.mean():.0f}" if run.encoder_seconds else "–",
         "seeds": str(len(group)),
     }
 
 
+def _objective(run: pd.Series) -> str:
+    """What a run maximised, as the field writes it."""
+    return {"elbo": "ELBO", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}[run.objective]
+
+
+def _seeds(group: pd.DataFrame) -> str:
+    return ", ".join(str(seed) for seed in sorted(group.seed))
+
+
+def realism(compared: pd.DataFrame) -> pd.DataFrame:
+    """Samples of models against real images: means over seeds with intervals, a row a model."""
+    return pd.DataFrame(
+        {
+            "samples of": f"`{model}`" if model != "training images" else model,
+            "Fréchet distance": with_interval(group.frechet_distance, digits=1),
+            "precision (%)": with_interval(100 * group.precision, digits=1),
+            "recall (%)": with_interval(100 * group.recall, digits=1),
+            "sharpness": with_interval(group.sharpness, digits=3),
+            "exact −log p(x)": "–" if group.exact_nll.isna().all() else with_interval(group.exact_nll),
+        }
+        for model, group in compared.groupby("model", sort=False)
+    )
+
+
 def generators(synthesis: pd.DataFrame, augmentation: pd.DataFrame) -> pd.DataFrame:
-    """Every generator's label error, classification accuracy score, worth at 20 % on validation images, and speed.
+    """Every generator's label error, classification accuracy score, gain on validation images, and speed.
 
-    The most useful come first.
-
-    The worth is the difference to the classifiers that `augmentation` trained on the real images alone, seed by seed.
+    The most useful come first. The gain is the difference to the classifiers that `augmentation` trained on the real
+    images alone, seed by seed.
     """
     rows = []
     for model, run in synthesis.set_index("model").iterrows():
@@ -143,21 +191,17 @@ def generators(synthesis: pd.DataFrame, augmentation: pd.DataFrame) -> pd.DataFr
                 "CAS (%)": f"{100 * run.cas:.2f}",
                 "gain on validation (points)": with_interval(points),
                 "images/s": f"{run.images_per_second:,.0f}",
-                "worth": mean_interval(points)[0],
+                "mean gain": mean_interval(points)[0],
             }
         )
-    return pd.DataFrame(rows).sort_values("worth", ascending=False).drop(columns="worth").reset_index(drop=True)
+    ranked = pd.DataFrame(rows).sort_values("mean gain", ascending=False)
+    return ranked.drop(columns="mean gain").reset_index(drop=True)
 
 
-def gain(run: pd.Series, augmentation: pd.DataFrame) -> str:
-    """Points that a generator's images add at 20 % on validation images, with their interval."""
-    return with_interval(gains(run, augmentation))
-
-
-def gains(run: pd.Series, augmentation: pd.DataFrame) -> list[float]:
-    """The same points for each of the seeds run with and without the images."""
+def gains(generator: pd.Series, augmentation: pd.DataFrame) -> list[float]:
+    """Points that a generator's images add on validation images, for each seed run with and without them."""
     real = worth.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
-    both = {seed: run.get(f"validation_accuracy_seed{seed}") for seed in real.index}
+    both = {seed: generator.get(f"validation_accuracy_seed{seed}") for seed in real.index}
     return [100 * (accuracy - real[seed]) for seed, accuracy in both.items() if pd.notna(accuracy)]
 
 
