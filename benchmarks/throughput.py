@@ -20,12 +20,13 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from vaelib import data
+from vaelib import data, device
+from vaelib.files import PROJECT_ROOT
 from vaelib.models import networks
-from vaelib.training.loop import loop
-from vaelib.training.objectives import elbo, kl_divergence
-from vaelib.runs.records import PROJECT_ROOT
 from vaelib.models.vae import VAE
+from vaelib.training import loop
+from vaelib.training.elbo import VAELoss
+from vaelib.training.objectives import elbo, kl_divergence
 
 BATCH, LATENT, LEARNING_RATE = 128, 20, 1e-3  # of the VAE among PyTorch's own examples
 REQUIRED = 3  # times as many images a second as the usual loop
@@ -38,18 +39,18 @@ def usual_step(model: VAE, x: Tensor, rng: torch.Generator) -> Tensor:
     return F.binary_cross_entropy(decoded, x, reduction="sum") + kl_divergence(posterior).sum()
 
 
-def usual_loop(count: int, device: torch.device, step: Callable, fused: bool | None = None, workers: int = 0) -> float:
+def usual_loop(count: int, target: torch.device, step: Callable, fused: bool | None = None, workers: int = 0) -> float:
     """Images a second from `torchvision.datasets.MNIST` through `ToTensor` and a `DataLoader`."""
     torch.manual_seed(0)
-    model = VAE("usual", LATENT).to(device)
+    model = VAE("usual", LATENT).to(target)
     optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE, fused=fused)
-    rng = torch.Generator(device).manual_seed(0)
+    rng = torch.Generator(target).manual_seed(0)
     images = Subset(MNIST(PROJECT_ROOT / "data", transform=ToTensor()), range(count))
     batches = iter(DataLoader(images, BATCH, shuffle=True, num_workers=workers))  # starts the workers
     started, total = time.perf_counter(), 0.0
     for pixels, _ in batches:
         optimiser.zero_grad()
-        loss = step(model, pixels.to(device).flatten(1), rng)
+        loss = step(model, pixels.to(target).flatten(1), rng)
         (loss / len(pixels)).backward()
         total += loss.item()
         optimiser.step()
@@ -57,13 +58,13 @@ def usual_loop(count: int, device: torch.device, step: Callable, fused: bool | N
 
 
 def vaelib_loop(
-    images: data.Images, name: str, latent: int, batch: int, protocol: str, precision: torch.dtype = torch.float32
+    images: data.Images, name: str, latent: int, batch: int, protocol: str, precision: str = "float32"
 ) -> float:
     """Images a second of an epoch of `vaelib.training.loop.train`."""
     torch.manual_seed(0)
     model = VAE(name, latent).to(images.images.device)
-    settings = {"epochs": 1, "batch_size": batch, "learning_rate": LEARNING_RATE, "precision": precision}
-    epochs = loop.train(model, loop.vae_loss(model, protocol=protocol), images, images.take(1), **settings)
+    settings = loop.Settings(epochs=1, batch_size=batch, learning_rate=LEARNING_RATE, precision=precision)
+    epochs = loop.train(VAELoss(model, protocol=protocol), images, images.take(1), settings)
     return len(images.labels) / next(epochs)["seconds"]
 
 
@@ -87,11 +88,11 @@ def compare_loops(images: data.Images, turns: int) -> pd.DataFrame:
 
 
 def compare_architectures(images: data.Images, names: list[str], turns: int) -> pd.DataFrame:
-    """Images a second of every architecture in float32, and in bfloat16 where the hardware multiplies it."""
-    dtypes = dict.fromkeys([torch.float32, loop.resolve_precision("auto", images.images.device)])
+    """Images a second of every architecture in float32, and in the precision that "auto" takes here."""
+    precisions = dict.fromkeys(["float32", device.resolve_precision("auto", images.images.device)])
     rows = {}
     for name in names:
-        loops = {str(dtype): partial(vaelib_loop, images, name, 2, 250, "A", dtype) for dtype in dtypes}
+        loops = {how: partial(vaelib_loop, images, name, 2, 250, "A", how) for how in precisions}
         rows[name] = take_turns(loops, turns).median()
     return pd.DataFrame(rows).T
 
@@ -101,11 +102,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a few seconds, rough numbers")
     quick = parser.parse_args().quick
-    device = loop.resolve_device()
-    images = data.load().to(device)
+    target = device.resolve()
+    images = data.load().to(target)
     names = list(networks.ARCHITECTURES)
     networks.ARCHITECTURES["usual"] = networks._perceptron([400], nn.ReLU, "the VAE of PyTorch's examples")
-    machine = f"{platform.system()} {platform.machine()} ({torch.backends.cpu.get_cpu_capability()}), {device}"
+    machine = f"{platform.system()} {platform.machine()}, {device.vendor_name(target)}"
     print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}\n")
     loops = compare_loops(images.take(1_500 if quick else 4_000), 2 if quick else 15)
     print("A 784-400-20 VAE, batch 128, float32, protocol B; ratio: vaelib's images/s to the row's")

@@ -1,17 +1,18 @@
 """What all tests share: the shapes in vaelib's signatures are checked while they run, with one thread a worker."""
 # ruff: noqa: E402 (the package has to be imported first, by the hook)
 
+import importlib
+import pkgutil
+
 from beartype import BeartypeConf, beartype
 from jaxtyping import install_import_hook
 
 typechecked = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do where a float is asked for
 with install_import_hook("vaelib", "conftest.typechecked"):
-    import vaelib.measure.evaluation
-    import vaelib.report.exhibits
-    import vaelib.plots.figures
-    import vaelib.runs.parameters
-    import vaelib.report.publish
-    import vaelib.training  # noqa: F401
+    import vaelib
+
+    for module in pkgutil.walk_packages(vaelib.__path__, "vaelib."):
+        importlib.import_module(module.name)
 
 import pytest
 import torch

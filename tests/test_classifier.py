@@ -8,7 +8,8 @@ from torchvision.transforms import functional as transforms
 
 from vaelib import data
 from vaelib.models import classifier
-from vaelib.training.loop import loop, weights
+from vaelib.training import checkpoints, loop
+from vaelib.training.classification import ClassifierLoss
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_it_has_two_convolutions_with_max_pooling_between_and_two_fully_connecte
 
 def test_the_loss_is_the_cross_entropy_of_each_image_and_the_accuracy_counts_the_right_ones(model, mnist):
     images = mnist["test"].take(50)
-    terms = classifier.classifier_loss(model)(images, torch.Generator(), math.inf)
+    terms = ClassifierLoss(model)(images, torch.Generator(), training=False)
     with torch.no_grad():
         probabilities = model(data.grey(images.images)).softmax(-1)
     expected = -probabilities[torch.arange(50), images.labels].log()
@@ -36,18 +37,18 @@ def test_the_loss_is_the_cross_entropy_of_each_image_and_the_accuracy_counts_the
 
 def test_affine_maps_are_for_training_alone(model, mnist):
     images = mnist["test"].take(20)
-    plain, moving = (classifier.classifier_loss(model, affine) for affine in (False, True))
+    plain, moving = (ClassifierLoss(model, affine) for affine in (False, True))
     rng = torch.Generator().manual_seed(0)
-    at_rest = plain(images, rng, math.inf)["loss"]
-    assert torch.equal(moving(images, rng, math.inf)["loss"], at_rest)
-    assert not torch.equal(moving(images, rng, 0.0)["loss"], at_rest)
+    at_rest = plain(images, rng, training=False)["loss"]
+    assert torch.equal(moving(images, rng, training=False)["loss"], at_rest)
+    assert not torch.equal(moving(images, rng)["loss"], at_rest)
 
 
 def test_learning_from_a_thousand_images_beats_chance_by_far(mnist):
     torch.manual_seed(0)
     model = classifier.Classifier()
-    loss = classifier.classifier_loss(model)
-    list(loop.train(model, loss, mnist["train"].take(1000), None, epochs=8, batch_size=50, learning_rate=2e-3))
+    settings = loop.Settings(epochs=8, batch_size=50, learning_rate=2e-3)
+    list(loop.train(ClassifierLoss(model), mnist["train"].take(1000), None, settings))
     unseen = mnist["validation"].take(500)
     assert (classifier.predict(model, unseen) == unseen.labels).double().mean() > 0.75
 
@@ -115,7 +116,7 @@ def test_an_affine_map_is_the_one_of_torchvision(mnist, monkeypatch, turn, zoom,
 
 
 def test_a_saved_classifier_is_the_same_when_loaded(model, tmp_path):
-    weights.save(model, tmp_path / "model.safetensors")
-    loaded = weights.load(classifier.Classifier, tmp_path / "model.safetensors", torch.device("cpu"))
+    checkpoints.save(model, tmp_path / "model.safetensors")
+    loaded = checkpoints.load(classifier.Classifier, tmp_path / "model.safetensors", torch.device("cpu"))
     x = torch.rand(5, 784)
     assert torch.equal(model(x), loaded(x))

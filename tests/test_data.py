@@ -10,7 +10,7 @@ import torch
 from torchvision.datasets import utils
 
 from vaelib import data
-from vaelib.runs.records import PROJECT_ROOT
+from vaelib.files import PROJECT_ROOT
 
 ARCHIVES = PROJECT_ROOT / "data" / "MNIST" / "raw"
 

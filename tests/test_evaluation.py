@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vaelib import data
-from vaelib.measure import evaluation
 from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.measure import evaluation
 from vaelib.models.vae import VAE
 
 LIKELIHOODS = {"A": "bernoulli", "B": "bernoulli", "C": "gaussian"}

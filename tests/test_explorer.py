@@ -76,7 +76,7 @@ def test_images_that_are_no_square_grid_are_refused(wrong):
 
 
 def test_static_explorer_needs_no_torch():
-    code = "import sys, vaelib.explorer; sys.exit('torch' in sys.modules)"
+    code = "import sys, vaelib.plots.explorer; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -107,7 +107,7 @@ def test_page_interpolates_between_images_at_pointer_and_arrow_keys(fragment, im
 def test_widget_follows_its_sliders_and_has_a_still_picture():
     import torch
 
-    from vaelib.vae import VAE
+    from vaelib.models.vae import VAE
 
     torch.manual_seed(0)
     model = VAE("mlp")

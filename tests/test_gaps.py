@@ -9,9 +9,10 @@ from linear_gaussian import LinearGaussian, images_near, with_posterior
 from vaelib import data
 from vaelib.exact.gaps import fit_gaussian, gaussian_elbo, moments, split_gap
 from vaelib.exact.quadrature import exact_log_likelihood
-from vaelib.training.objectives import log_weights
-from vaelib.training.loop import train, vae_loss
 from vaelib.models.vae import VAE, Posterior
+from vaelib.training.elbo import VAELoss
+from vaelib.training.loop import Settings, train
+from vaelib.training.objectives import log_weights
 
 POSTERIORS = [(0.5, 0.5, 0), (0.5, 0.2, 30), (0.3, 0.1, 45), (0.1, 0.03, 10), (0.02, 0.01, 60)]
 
@@ -111,7 +112,8 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
     """ELBO and log p(x) by importance sampling, the latter from the best Gaussians, know nothing of the quadrature."""
     torch.manual_seed(0)
     model = VAE("mlp")
-    list(train(model, vae_loss(model), mnist["train"].take(5000), None, epochs=2, batch_size=50, learning_rate=4e-3))
+    settings = Settings(epochs=2, batch_size=50, learning_rate=4e-3)
+    list(train(VAELoss(model), mnist["train"].take(5000), None, settings))
     x = data.evaluation_pixels(mnist["test"].images[:20], "A")
     exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(20, dtype=torch.bool))
     gaps = split_gap(model, x, exact)

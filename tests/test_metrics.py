@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import distributions
 
-from vaelib.measure.metrics import aggregate_posterior, class_shares, hole_share, knn_accuracy, latent_confusions, mean_interval
+from vaelib.measure.intervals import mean_interval
+from vaelib.measure.metrics import aggregate_posterior, class_shares, hole_share, knn_accuracy, latent_confusions
 from vaelib.models.vae import Posterior
 
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from vaelib.models import vae
-from vaelib.training.loop import weights
 from vaelib.data import PIXELS
+from vaelib.files import RunError
+from vaelib.models import vae
 from vaelib.models.likelihoods import LIKELIHOODS
 from vaelib.models.networks import ARCHITECTURES
-from vaelib.runs.records import RunError
 from vaelib.models.vae import VAE
+from vaelib.training import checkpoints
 
 CPU = torch.device("cpu")
 
@@ -59,8 +59,8 @@ def test_frozen_parameters_are_not_counted():
 def test_a_saved_model_is_the_same_model_when_loaded(architecture, tmp_path):
     torch.manual_seed(0)
     model = VAE(architecture, 3, "gaussian").eval()
-    weights.save(model, tmp_path / "folder" / "model.safetensors")
-    loaded = weights.load(VAE, tmp_path / "folder" / "model.safetensors", CPU)
+    checkpoints.save(model, tmp_path / "folder" / "model.safetensors")
+    loaded = checkpoints.load(VAE, tmp_path / "folder" / "model.safetensors", CPU)
     assert (loaded.latent_dim, loaded.likelihood, loaded.training) == (3, LIKELIHOODS["gaussian"], False)
     x, z = torch.rand(2, PIXELS), torch.randn(2, 3)
     assert torch.equal(model.posterior(x).mean, loaded.posterior(x).mean)
@@ -78,15 +78,15 @@ def test_a_saved_model_is_the_same_model_when_loaded(architecture, tmp_path):
 )
 def test_a_missing_or_damaged_model_is_one_clear_message(damage, tmp_path):
     path = tmp_path / "model.safetensors"
-    weights.save(VAE("mlp"), path)
+    checkpoints.save(VAE("mlp"), path)
     damage(path)
     with pytest.raises(RunError, match=r"no VAE could be read from .*model\.safetensors .*Run its notebook again"):
-        weights.load(VAE, path, CPU)
+        checkpoints.load(VAE, path, CPU)
 
 
 def test_weights_of_another_architecture_are_refused(tmp_path):
     model = VAE("mlp")
     model.built_as["architecture"] = "conv"
-    weights.save(model, tmp_path / "model.safetensors")
+    checkpoints.save(model, tmp_path / "model.safetensors")
     with pytest.raises(RunError, match="no VAE could be read"):
-        weights.load(VAE, tmp_path / "model.safetensors", CPU)
+        checkpoints.load(VAE, tmp_path / "model.safetensors", CPU)

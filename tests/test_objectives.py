@@ -8,6 +8,7 @@ from linear_gaussian import LinearGaussian
 from torch import distributions
 
 from vaelib.data import PIXELS
+from vaelib.models.vae import VAE, Posterior, log_normal
 from vaelib.training.objectives import (
     OBJECTIVES,
     elbo,
@@ -19,7 +20,6 @@ from vaelib.training.objectives import (
     sleep,
     stratified_normal,
 )
-from vaelib.models.vae import VAE, Posterior, log_normal
 
 
 def seeded(seed=0):

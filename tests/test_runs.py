@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
-from vaelib.runs.records import records
-from vaelib.runs.parameters import VAEParameters
-from vaelib.runs.records import ParameterError, Run, RunError, atomic, gather, read_record
+from vaelib import data
+from vaelib.files import RunError, atomic, resolve
+from vaelib.models.vae import VAE
+from vaelib.runs import records
+from vaelib.runs.parameters import ParameterError, check
+from vaelib.runs.records import gather, read_record, read_records
+from vaelib.runs.run import SIDE_BY_SIDE, Run
+from vaelib.runs.schemas import VAEParameters
+from vaelib.training.elbo import VAELoss
 
 GOOD = {
     "run_dir": "results/x", "dataset": "MNIST", "train_images": 0, "test_images": 0, "architecture": "mlp",
@@ -23,24 +29,36 @@ GOOD = {
 
 def refusal(**changes) -> str:
     with pytest.raises(ParameterError) as caught:
-        records.parameters(VAEParameters, GOOD | changes)
+        check(VAEParameters, GOOD | changes)
     return str(caught.value)
 
 
 @pytest.fixture
 def config() -> VAEParameters:
-    return records.parameters(VAEParameters, GOOD)
+    return check(VAEParameters, GOOD)
 
 
 @pytest.fixture
-def finished(tmp_path, config):
+def begin(tmp_path):
+    """Begin a run in a folder of this name."""
+    return lambda name="run", **changes: Run(check(VAEParameters, GOOD | {"run_dir": str(tmp_path / name)} | changes))
+
+
+@pytest.fixture
+def finished(begin, images):
     """Make a finished run in a folder of this name."""
 
     def finished(name, **metrics):
-        Run(tmp_path / name, config).finish({"elbo": -140.5} | metrics, "abcd1234", "cpu")
-        return tmp_path / name
+        run = begin(name)
+        run.finish({"elbo": -140.5} | metrics, images)
+        return run.folder
 
     return finished
+
+
+@pytest.fixture
+def images(mnist) -> data.Images:
+    return mnist["train"].take(100)
 
 
 # --- parameters --------------------------------------------------------------------------------------------------
@@ -94,16 +112,16 @@ def test_all_wrong_parameters_are_named_in_one_message():
 
 def test_a_missing_parameter_is_named():
     with pytest.raises(ParameterError, match=r"epochs.*required"):
-        records.parameters(VAEParameters, {name: value for name, value in GOOD.items() if name != "epochs"})
+        check(VAEParameters, {name: value for name, value in GOOD.items() if name != "epochs"})
 
 
 def test_what_a_notebook_holds_besides_parameters_is_no_parameter(config):
     others = {"torch": torch, "np": np, "In": [""], "Out": {}, "_": 3, "__name__": "__main__", "f": refusal}
-    assert records.parameters(VAEParameters, GOOD | others) == config
+    assert check(VAEParameters, GOOD | others) == config
 
 
 def test_a_second_pass_in_a_live_session_does_not_mind_its_variables(config):
-    assert records.parameters(VAEParameters, GOOD | {"config": config, "numbers": {}, "name": "x"}) == config
+    assert check(VAEParameters, GOOD | {"config": config, "numbers": {}, "name": "x"}) == config
 
 
 # --- atomic writes -----------------------------------------------------------------------------------------------
@@ -138,28 +156,34 @@ def test_a_full_disk_is_a_run_error_and_leaves_the_old_file_untouched(tmp_path):
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
-def test_an_array_file_that_cannot_be_written_is_a_run_error_and_a_written_one_others_may_read(tmp_path, config):
-    run = Run(tmp_path / "run", config)
+def test_an_array_file_that_cannot_be_written_is_a_run_error_and_a_written_one_others_may_read(begin):
+    run = begin()
     run.write_arrays("arrays.safetensors", {"a": np.zeros(3)})
     assert (run.folder / "arrays.safetensors").stat().st_mode & 0o777 == 0o644
     with pytest.raises(RunError, match="could not be written"), atomic(run.folder / "more.safetensors") as path:
         save_file({"a": np.zeros(3)}, path.parent / "missing" / path.name)
 
 
-def test_a_record_must_be_of_a_run_with_the_wanted_parameters(tmp_path, config):
-    Run(tmp_path / "run", config).finish({}, "abcd1234", "cpu")
-    name, value = next(iter(config.model_dump().items()))
-    assert read_record(tmp_path / "run", **{name: value})["config"][name] == value
-    with pytest.raises(RunError, match=f"was run with {name} = .*; 'other' is needed here"):
-        read_record(tmp_path / "run", **{name: "other"})
+def test_a_record_must_be_of_a_run_with_the_wanted_parameters(finished):
+    folder = finished("run")
+    assert read_record(folder, dataset="MNIST")["config"]["dataset"] == "MNIST"
+    with pytest.raises(RunError, match="was run with dataset = 'MNIST'; 'other' is needed here"):
+        read_record(folder, dataset="other")
     with pytest.raises(RunError, match="has no parameter split: it is a run of another notebook"):
-        read_record(tmp_path / "run", split="train")
+        read_record(folder, split="train")
 
 
-def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, config):
+def test_several_records_go_by_the_names_of_their_folders_of_which_no_two_are_alike(finished):
+    folders = [finished("a/mlp"), finished("a/conv"), finished("b/mlp")]
+    assert list(read_records(folders[:2], dataset="MNIST")) == ["mlp", "conv"]
+    with pytest.raises(RunError, match="two have folders of the same name"):
+        read_records(folders)
+
+
+def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, begin):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="cannot be written"):
-        Run(tmp_path / "file", config)
+        begin("file")
     with pytest.raises(RunError, match="could not be written"), atomic(tmp_path / "file" / "x"):
         pass
 
@@ -167,28 +191,52 @@ def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, config):
 # --- runs and records --------------------------------------------------------------------------------------------
 
 
-def test_a_record_holds_configuration_metrics_and_provenance(tmp_path, config):
-    run = Run(tmp_path / "run", config)
-    (run.folder / "checkpoint.safetensors").write_text("")
-    written = run.finish({"elbo": np.float64(-1.5), "kl": 2.0, "epochs": 3}, "abcd1234", "cpu")
+def test_a_record_holds_configuration_metrics_and_provenance(begin, images, monkeypatch):
+    monkeypatch.setenv(SIDE_BY_SIDE, "3")
+    run = begin(precision="bfloat16", device="cpu")
+    written = run.finish({"elbo": np.float64(-1.5), "kl": 2.0, "epochs": 3}, images)
     record = json.loads((run.folder / "metrics.json").read_text())
     assert record == written == read_record(run.folder)
-    assert record["config"] == GOOD and record["metrics"] == {"elbo": -1.5, "kl": 2.0, "epochs": 3}
+    assert record["config"] | GOOD == record["config"] | {"precision": "auto", "device": "auto", "run_dir": "results/x"}
+    assert record["metrics"] == {"elbo": -1.5, "kl": 2.0, "epochs": 3}
     provenance = record["provenance"]
-    assert (provenance["device"], provenance["dataset_checksum"]) == ("cpu", "abcd1234")
+    assert provenance["dataset_checksum"] == data.checksum(images) and provenance["device"] != ""
+    assert provenance["precision"] == "bfloat16" and provenance["runs_side_by_side"] == 3
     assert {"commit", "python", "machine", "threads", "started", "finished", "wall_seconds"} <= set(provenance)
-    assert sorted(path.name for path in run.folder.iterdir()) == ["metrics.json"]  # no checkpoint, nothing temporary
+    assert [path.name for path in run.folder.iterdir()] == ["metrics.json"]  # nothing temporary
 
 
-def test_starting_a_run_removes_the_record_of_the_earlier_one(finished, config):
+def test_a_finished_training_stays_with_the_run_and_is_not_done_again(begin, images, monkeypatch):
+    def trained():
+        torch.manual_seed(0)
+        model, run = VAE("mlp"), begin()
+        history = run.train("model", VAELoss(model), images, images, run.config.settings())
+        run.finish({}, images)
+        return model, history
+
+    model, history = trained()
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("it trains again"))
+    again, same = trained()
+    assert same.equals(history)  # the seconds of the training, too
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+
+
+def test_the_settings_of_a_training_are_the_parameters_with_what_differs():
+    config = check(VAEParameters, GOOD | {"precision": "float32", "epochs": 7})
+    settings = config.settings(batch_size=10)
+    assert (settings.epochs, settings.batch_size, settings.learning_rate) == (7, 10, 1e-3)
+    assert (settings.seed, settings.precision, settings.epoch_images) == (0, "float32", 0)
+
+
+def test_starting_a_run_removes_the_record_of_the_earlier_one(finished, begin):
     folder = finished("run")
     (folder / "history.csv").write_text("kept")
-    Run(folder, config)
+    begin("run")
     assert not (folder / "metrics.json").exists() and (folder / "history.csv").exists()
 
 
-def test_a_run_that_fails_leaves_no_record(tmp_path, config, monkeypatch):
-    run = Run(tmp_path / "run", config)
+def test_a_run_that_fails_leaves_no_record(begin, images, monkeypatch):
+    run = begin()
     run.write_text("history.csv", "epoch")
 
     def full(*_):
@@ -196,30 +244,30 @@ def test_a_run_that_fails_leaves_no_record(tmp_path, config, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(RunError, match="No space left"):
-        run.finish({"elbo": 1.0}, "abcd1234", "cpu")
+        run.finish({"elbo": 1.0}, images)
     assert [path.name for path in run.folder.iterdir()] == ["history.csv"]
 
 
-def test_a_number_that_json_does_not_know_is_not_recorded_as_one(tmp_path, config):
-    run = Run(tmp_path / "run", config)
-    run.finish({"elbo": float("nan")}, "abcd1234", "cpu")
+def test_a_number_that_json_does_not_know_is_not_recorded_as_one(begin, images):
+    run = begin()
+    run.finish({"elbo": float("nan")}, images)
     text = (run.folder / "metrics.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-def test_arrays_come_back_as_they_were(tmp_path, config):
-    run = Run(tmp_path / "run", config)
+def test_arrays_come_back_as_they_were(begin):
+    run = begin()
     arrays = {"a": np.arange(6).reshape(2, 3).T, "b": np.array([1.5], dtype=np.float32)}
     run.write_arrays("arrays.safetensors", arrays)
-    for name, array in load_file(run.folder / "arrays.safetensors").items():
+    for name, array in records.arrays(run.folder).items():
         np.testing.assert_array_equal(array, arrays[name])
 
 
 def test_relative_folders_are_the_projects_wherever_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert records.resolve("results/x") == Path(__file__).parent.parent / "results" / "x"
-    assert records.resolve(tmp_path / "x") == tmp_path / "x"
-    assert records.resolve("~/x") == Path("~/x").expanduser()
+    assert resolve("results/x") == Path(__file__).parent.parent / "results" / "x"
+    assert resolve(tmp_path / "x") == tmp_path / "x"
+    assert resolve("~/x") == Path("~/x").expanduser()
 
 
 @pytest.mark.parametrize(

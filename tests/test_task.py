@@ -1,15 +1,14 @@
 """The classifier in the loss: what is added, whom it reaches, and that it does not move."""
 
-import math
-
 import pytest
 import torch
 
 from vaelib import data
 from vaelib.models.classifier import Classifier
-from vaelib.training.task import task_loss
-from vaelib.training.loop import train, vae_loss
 from vaelib.models.vae import VAE
+from vaelib.training.elbo import VAELoss
+from vaelib.training.loop import Settings, train
+from vaelib.training.task import TaskLoss
 
 
 @pytest.fixture
@@ -32,13 +31,13 @@ def seeded():
 
 def test_without_weight_the_loss_is_minus_the_elbo(model, critic, mnist):
     batch = mnist["train"].take(6)
-    terms, plain = task_loss(model, critic, 0.0)(batch, seeded(), math.inf), vae_loss(model, protocol="B")
-    torch.testing.assert_close(terms["loss"], plain(batch, seeded(), math.inf)["loss"])
+    terms, plain = TaskLoss(model, critic, 0.0)(batch, seeded()), VAELoss(model, protocol="B")
+    torch.testing.assert_close(terms["loss"], plain(batch, seeded())["loss"])
 
 
 def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sample(model, critic, mnist):
     batch = mnist["train"].take(6)
-    terms = task_loss(model, critic, 2.5)(batch, seeded(), math.inf)
+    terms = TaskLoss(model, critic, 2.5)(batch, seeded())
     torch.testing.assert_close(terms["loss"] + terms["elbo"], 2.5 * terms["task"], rtol=1e-4, atol=1e-3)
     rng = seeded()
     given, x = model.given(batch.labels), data.grey(batch.images)
@@ -51,7 +50,7 @@ def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sam
 
 
 def test_it_reaches_encoder_and_decoder_and_not_the_critic(model, critic, mnist):
-    task_loss(model, critic, 1.0)(mnist["train"].take(6), seeded(), 0.0)["task"].sum().backward()
+    TaskLoss(model, critic, 1.0)(mnist["train"].take(6), seeded())["task"].sum().backward()
     for network in (model.encoder, model.decoder):
         assert any(p.grad.abs().sum() > 0 for p in network.parameters())
     assert all(p.grad is None for p in critic.parameters())
@@ -60,7 +59,7 @@ def test_it_reaches_encoder_and_decoder_and_not_the_critic(model, critic, mnist)
 def test_training_lowers_the_critics_cost_and_leaves_the_critic_as_it_was(model, critic, mnist):
     images = mnist["train"].take(500)
     before = {name: t.clone() for name, t in critic.state_dict().items()}
-    loss = task_loss(model, critic, 100.0)
-    history = list(train(model, loss, images, None, epochs=8, batch_size=50, learning_rate=5e-3))
+    loss = TaskLoss(model, critic, 100.0)
+    history = list(train(loss, images, None, Settings(epochs=8, batch_size=50, learning_rate=5e-3)))
     assert history[-1]["train_task"] < 0.9 * history[0]["train_task"]
     assert all(torch.equal(t, before[name]) for name, t in critic.state_dict().items())

@@ -1,19 +1,35 @@
 """The training loop: repeatable, resumable to the same numbers, and honest in what it reports."""
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
 from torch import nn
 
 from vaelib import data
-from vaelib.models import vaegan
-from vaelib.training.loop import loop
-from vaelib.models.classifier import Classifier, classifier_loss
 from vaelib.exact.gaps import gaussian_elbo
+from vaelib.models import vaegan
+from vaelib.models.classifier import Classifier
 from vaelib.models.vae import VAE
+from vaelib.training import checkpoints, loop
+from vaelib.training.adversarial import VAEGANLoss
+from vaelib.training.classification import ClassifierLoss
+from vaelib.training.elbo import VAELoss, phases
+from vaelib.training.loop import Settings
+from vaelib.training.loss import Loss
 
 EPOCHS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Made(Loss):
+    """A loss made of a function of batch, rng, epochs_done and training."""
+
+    function: Callable
+
+    def __call__(self, batch, rng, epochs_done=0.0, training=True):
+        return self.function(batch, rng, epochs_done, training)
 
 
 @pytest.fixture
@@ -24,14 +40,13 @@ def images(mnist) -> tuple[data.Images, data.Images]:
 
 @pytest.fixture
 def start(images):
-    """Start a training of a fresh model; returns the model and the generator of epochs."""
+    """Start a training of a fresh model; returns the model and the epochs to come."""
 
-    def start(architecture="mlp", objective="elbo", protocol="A", samples=1, kl_warmup_epochs=0, **options):
+    def start(architecture="mlp", objective="elbo", checkpoint=None, **settings):
         torch.manual_seed(5)
         model = VAE(architecture)
-        loss = loop.vae_loss(model, objective, protocol, samples, kl_warmup_epochs)
-        options = {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 5e-3} | options
-        return model, loop.train(model, loss, *images, **options)
+        settings = Settings(**{"epochs": EPOCHS, "batch_size": 64, "learning_rate": 5e-3} | settings)
+        return model, loop.train(VAELoss(model, objective), *images, settings, checkpoint)
 
     return start
 
@@ -82,9 +97,8 @@ def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_
     def start(path=None):
         torch.manual_seed(5)
         model = Classifier() if kind == "classifier" else vaegan.VAEGAN("mlp")
-        loss = classifier_loss(model) if kind == "classifier" else vaegan.vaegan_loss(model, 1.0)
-        options = {"epochs": EPOCHS, "batch_size": 100, "checkpoint": path}
-        return model, loop.train(model, loss, images[0], None, **options)
+        loss = ClassifierLoss(model) if kind == "classifier" else VAEGANLoss(model, 1.0)
+        return model, loop.train(loss, images[0], None, Settings(epochs=EPOCHS, batch_size=100), path)
 
     uninterrupted, epochs = start()
     expected = numbers(epochs)
@@ -96,13 +110,15 @@ def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_
 
 def test_a_checkpoint_of_other_code_is_ignored(start, tmp_path, monkeypatch):
     path = tmp_path / "checkpoint.safetensors"
-    next(start(checkpoint=path, learning_rate=0.1)[1])
-    monkeypatch.setattr(training, "code_digest", lambda: "edited")
-    assert numbers(start(checkpoint=path)[1]) == numbers(start()[1])
+    next(start(checkpoint=path)[1])
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoints.sources, "of_modules", lambda *_: {"vaelib/training/loop.py": "edited"})
+    next(start(checkpoint=path)[1])
+    assert len(checkpoints._read(path)[1]["history"]) > 0 and path.read_bytes() != before
 
 
 def test_a_training_that_runs_away_stops_with_a_message(start):
-    with pytest.raises(loop.TrainingError, match=r"the loss became .* in epoch 1: take a smaller learning_rate"):
+    with pytest.raises(loop.TrainingError, match=r"train_loss became .* in epoch 1: take a smaller learning_rate"):
         list(start(learning_rate=1e12)[1])
 
 
@@ -114,12 +130,47 @@ def test_a_finished_checkpoint_gives_the_record_and_the_best_weights_at_once(sta
     assert list(epochs) == history and same_weights(model, again)
 
 
-@pytest.mark.parametrize("change", [{"configuration": "other"}, {"seed": 1}, {"epochs": 2}])
-def test_a_checkpoint_of_another_configuration_is_ignored(start, tmp_path, change):
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"epochs": 2}, {"batch_size": 50}, {"precision": "bfloat16"}, {"objective": "marginal"}],
+)
+def test_a_checkpoint_of_another_training_is_ignored(start, tmp_path, change):
     path = tmp_path / "checkpoint.safetensors"
-    next(start(checkpoint=path, learning_rate=0.1)[1])
+    next(start(checkpoint=path)[1])
     expected = numbers(start(**change)[1])
     assert numbers(start(checkpoint=path, **change)[1]) == expected
+
+
+def test_the_identity_of_a_training_names_all_that_its_numbers_depend_on(images, monkeypatch):
+    """Each change alone makes another identity; nothing else does."""
+
+    def identity(change=lambda: None, weights=5, settings=Settings(epochs=1), few=images, **fields):  # noqa: B008
+        torch.manual_seed(weights)
+        loss = VAELoss(VAE("mlp"), **fields)
+        with pytest.MonkeyPatch.context() as patch:
+            change(patch) if change.__code__.co_argcount else change()
+            return checkpoints.identity(loss, settings, *few)
+
+    plain = identity()
+    assert identity() == plain
+    others = [
+        identity(weights=6),
+        identity(objective="iwae"),
+        identity(settings=Settings(epochs=1, precision="bfloat16")),
+        identity(few=(images[0].take(100), images[1])),
+        identity(few=(images[0], None)),
+        identity(change=lambda patch: patch.setattr(torch, "__version__", "9.9")),
+        identity(change=lambda patch: patch.setattr(checkpoints.sources, "of_modules", lambda *_: {"loop": "edited"})),
+    ]
+    assert len({plain, *others}) == 1 + len(others)
+
+
+def test_the_code_of_a_training_is_that_of_loop_loss_and_model_and_no_other():
+    identity = checkpoints.identity(ClassifierLoss(Classifier()), Settings(epochs=1), data.load().take(10), None)
+    files = set(checkpoints.json.loads(identity)["code"])
+    assert {"vaelib/training/loop.py", "vaelib/training/classification.py", "vaelib/models/classifier.py"} <= files
+    assert not [file for file in files if file.split("/")[1] in ("measure", "plots", "report", "runs", "exact")]
+    assert "vaelib/training/adversarial.py" not in files
 
 
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-50], lambda content: b"x" * 500])
@@ -133,19 +184,19 @@ def test_a_damaged_checkpoint_is_ignored(start, tmp_path, damage):
 @pytest.mark.parametrize("interrupted_after", [0, 3])
 def test_the_weights_of_the_best_epoch_are_kept(images, tmp_path, interrupted_after):
     """A loss whose validation value is lowest in the second of four epochs, while the weight moves with each step."""
-    seen = []
+    seen, models = [], []
+
+    def loss(batch, rng, epochs_done, training):
+        if not training:
+            seen.append(models[-1].weight.item())
+            return {"loss": torch.full((len(batch.labels),), [3.0, 1.0, 2.0, 1.5][len(seen) - 1])}
+        return {"loss": models[-1].weight.sum() * torch.ones(len(batch.labels))}
 
     def start():
-        model = nn.Linear(1, 1)
-
-        def loss(batch, rng, epochs_done):
-            if math.isinf(epochs_done):  # validation
-                seen.append(model.weight.item())
-                return {"loss": torch.full((len(batch.labels),), [3.0, 1.0, 2.0, 1.5][len(seen) - 1])}
-            return {"loss": model.weight.sum() * torch.ones(len(batch.labels))}
-
-        checkpoint = tmp_path / "checkpoint.safetensors"
-        return model, loop.train(model, loss, *images, epochs=4, batch_size=100, checkpoint=checkpoint)
+        torch.manual_seed(0)
+        models.append(nn.Linear(1, 1))
+        settings = Settings(epochs=4, batch_size=100)
+        return models[-1], loop.train(Made(models[-1], loss), *images, settings, tmp_path / "checkpoint.safetensors")
 
     _, epochs = start()
     for _ in range(interrupted_after):
@@ -156,14 +207,25 @@ def test_the_weights_of_the_best_epoch_are_kept(images, tmp_path, interrupted_af
     assert len(set(seen)) == 4 and model.weight.item() == seen[1] and not model.training
 
 
+def test_a_validation_loss_that_is_no_number_stops_the_training(images):
+    model = nn.Linear(1, 1)
+
+    def loss(batch, rng, epochs_done, training):
+        values = model.weight.sum() * torch.ones(len(batch.labels))
+        return {"loss": values if training else values * torch.nan}
+
+    with pytest.raises(loop.TrainingError, match="validation_loss became nan in epoch 1"):
+        list(loop.train(Made(model, loss), *images, Settings(epochs=2)))
+
+
 @pytest.mark.parametrize("protocol", ["A", "B"])
 def test_training_and_validation_metrics_are_the_same_quantity(images, protocol):
     """On the same images, and with weights that stand still, both are the ELBO."""
     torch.manual_seed(0)
     model, few = VAE("mlp"), images[0]
     model.decoder[0].weight.data *= 0.1  # so that the draw of z matters little
-    loss = loop.vae_loss(model, protocol=protocol, kl_warmup_epochs=1)
-    (metrics,) = loop.train(model, loss, few, few, epochs=1, batch_size=64, learning_rate=1e-12)
+    loss = VAELoss(model, protocol=protocol, kl_warmup_epochs=1)
+    (metrics,) = loop.train(loss, few, few, Settings(epochs=1, batch_size=64, learning_rate=1e-12))
     x = data.grey(few.images)
     exact = gaussian_elbo(model, x, model.posterior(x))  # protocol A's expectation too, but for the encoder's input
     error = 0.5 if protocol == "A" else 0.2
@@ -180,15 +242,28 @@ def test_kl_warm_up_changes_the_loss_and_not_the_reported_elbo(images):
     model = VAE("mlp")
     batch = images[0].take(20)
 
-    def terms(epochs_done, warmup):
+    def terms(epochs_done, warmup, training=True):
         rng = torch.Generator().manual_seed(0)
-        return loop.vae_loss(model, kl_warmup_epochs=warmup)(batch, rng, epochs_done)
+        return VAELoss(model, kl_warmup_epochs=warmup)(batch, rng, epochs_done, training)
 
     full = terms(0.0, 0)
-    for epochs_done, weight in ((0.0, 0.0), (1.0, 0.25), (4.0, 1.0), (9.0, 1.0), (math.inf, 1.0)):
-        warm = terms(epochs_done, 4)
+    for epochs_done, training, weight in ((0.0, True, 0.0), (1.0, True, 0.25), (4.0, True, 1.0), (0.0, False, 1.0)):
+        warm = terms(epochs_done, 4, training)
         torch.testing.assert_close(warm["loss"], weight * warm["kl"] - warm["reconstruction"])
         assert torch.equal(warm["elbo"], full["elbo"])
+
+
+def test_a_decoder_trained_without_an_encoder_gets_one_afterwards_without_warm_up_and_unchanged():
+    loss = VAELoss(VAE("mlp"), "marginal", "A", samples=10, kl_warmup_epochs=3)
+    trainable = []
+    for phase in phases(loss, 5, 2):
+        trainable.append([p.requires_grad for p in (loss.model.decoder[0].weight, loss.model.encoder[0].weight)])
+        assert phase.loss.model is loss.model and phase.loss.protocol == "A"
+        if phase.name != "model":
+            assert phase.loss.kl_warmup_epochs == 0 and phase.epochs == 2
+    assert trainable == [[True, True], [False, True], [False, True]]
+    assert all(parameter.requires_grad for parameter in loss.model.parameters())
+    assert [phase.name for phase in phases(loss, 5, 0)] == ["model"]
 
 
 def test_training_raises_the_elbo(start):
@@ -198,7 +273,7 @@ def test_training_raises_the_elbo(start):
 
 
 def test_products_in_bfloat16_train_as_well_and_leave_float32_weights(start):
-    model, epochs = start(precision=torch.bfloat16)
+    model, epochs = start(precision="bfloat16")
     half, full = list(epochs), list(start()[1])
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert half[-1]["train_elbo"] != full[-1]["train_elbo"]
@@ -209,11 +284,12 @@ def test_evaluation_weights_images_alike_whatever_the_batches(images):
     few = images[1]  # 70 images: the last batch is ragged
     brightness = data.grey(few.images).double().mean(-1)
 
-    def loss(batch, rng, epochs_done):
+    def loss(batch, rng, epochs_done, training):
+        assert not training
         return {"loss": data.grey(batch.images).mean(-1), "labels": batch.labels}
 
     for batch_size in (1, 64, 69, 70, 1000):
-        found = loop.evaluate(loss, few, batch_size=batch_size)
+        found = loop.evaluate(Made(nn.Identity(), loss), few, batch_size=batch_size)
         assert found["loss"] == pytest.approx(brightness.mean().item(), rel=1e-6)
         assert found["labels"] == pytest.approx(few.labels.double().mean().item(), rel=1e-9)
 
@@ -222,14 +298,14 @@ def test_an_epoch_sees_each_image_once_as_bytes_and_reports_their_mean(images):
     few, model = images[0], nn.Linear(1, 1)
     seen = []
 
-    def loss(batch, rng, epochs_done):
+    def loss(batch, rng, epochs_done, training):
         assert batch.images.dtype == torch.uint8 and batch.images.shape[1:] == (1, 28, 28)
         values = data.grey(batch.images).mean(-1)
-        if not math.isinf(epochs_done):
+        if training:
             seen.append(batch.images)
         return {"loss": values + 0 * model.weight.sum()}
 
-    (metrics,) = loop.train(model, loss, few, few, epochs=1, batch_size=64)
+    (metrics,) = loop.train(Made(model, loss), few, few, Settings(epochs=1, batch_size=64))
     order = torch.cat(seen).flatten(1).tolist()
     assert order != few.images.flatten(1).tolist() and sorted(order) == sorted(few.images.flatten(1).tolist())
     assert metrics["train_loss"] == pytest.approx(data.grey(few.images).double().mean().item(), rel=1e-6)
@@ -243,25 +319,6 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(steps, warmup):
     assert rates[: peak + 1] == sorted(rates[: peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_precision_and_device_by_name(name, dtype):
-    assert loop.resolve_precision(name, torch.device("cpu")) == dtype
-    assert loop.resolve_device("cpu") == torch.device("cpu")
-
-
-@pytest.mark.parametrize(("found", "taken"), [(None, "cpu"), ("cuda", "cuda"), ("mps", "cpu")])
-def test_auto_takes_the_accelerator_that_has_float64_and_else_the_processor(monkeypatch, found, taken):
-    found = found and torch.device(found)
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: found)
-    assert loop.resolve_device("auto") == torch.device(taken)
-
-
-@pytest.mark.parametrize(("native", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_takes_bfloat16_where_the_processor_multiplies_it(monkeypatch, native, dtype):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native})
-    assert loop.resolve_precision("auto", torch.device("cpu")) == dtype
-
-
 def test_progress_prints_a_line_an_epoch_with_the_time_left(capsys):
     epochs = [{"epoch": 1, "train_loss": 200.0, "validation_loss": 190.126, "seconds": 2.0}]
     assert list(loop.progress(epochs, 3)) == epochs
@@ -272,7 +329,7 @@ def test_without_validation_images_the_last_epoch_is_kept(images):
     torch.manual_seed(5)
     model = VAE("mlp")
     history = []
-    for metrics in loop.train(model, loop.vae_loss(model), images[0], None, epochs=2, learning_rate=5e-3):
+    for metrics in loop.train(VAELoss(model), images[0], None, Settings(epochs=2, learning_rate=5e-3)):
         history.append(metrics)
         last = {name: t.clone() for name, t in model.state_dict().items()}
     assert not [name for name in history[-1] if name.startswith("validation")]
@@ -288,12 +345,13 @@ def test_an_epoch_shows_as_many_images_as_asked_for_and_all_equally_often(images
     seen, steps = [], []
     model = nn.Linear(1, 1)
 
-    def loss(batch, rng, epochs_done):
+    def loss(batch, rng, epochs_done, training):
         seen.extend(batch.labels.tolist())
         steps.append(epochs_done)
         return {"loss": model.weight.sum() * torch.ones(len(batch.labels)), "label": batch.labels.double()}
 
-    [metrics] = loop.train(model, loss, numbered, None, epochs=1, epoch_images=epoch_images, batch_size=50)
+    settings = Settings(epochs=1, epoch_images=epoch_images, batch_size=50)
+    [metrics] = loop.train(Made(model, loss), numbered, None, settings)
     counts = torch.tensor(seen).bincount(minlength=200)
     assert counts.sort().values.tolist() == shown
     assert len(steps) == sum(shown) // 50 and steps == sorted(steps) and steps[-1] < 1
@@ -314,6 +372,29 @@ def test_long_gradients_are_scaled_down_and_short_ones_left_alone(images):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(torch.optim, "Adam", spy)
             loss = lambda batch, *_: {"loss": size * model.weight.sum() * torch.ones(len(batch.labels))}  # noqa: B023, E731
-            list(loop.train(model, loss, images[0], None, epochs=1, batch_size=200))
+            list(loop.train(Made(model, loss), images[0], None, Settings(epochs=1, batch_size=200)))
         [state] = optimisers[0].state.values()
         assert state["exp_avg"].item() == pytest.approx((1 - loop.BETAS[0]) * expected, rel=1e-4)
+
+
+def test_gradients_are_clipped_network_by_network(images):
+    """A steep network must not shorten the steps of another one that a loss calls separate."""
+    model = nn.ModuleList([nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)])
+
+    class Apart(Made):
+        def networks(self):
+            return list(self.model)
+
+    steep = lambda batch, *_: {"loss": (1e6 * model[0].weight + model[1].weight).sum() * torch.ones(len(batch.labels))}  # noqa: E731
+    seen = []
+    clip = nn.utils.clip_grad_norm_
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nn.utils, "clip_grad_norm_", lambda ps, norm: (clip(ps, norm), seen.append(ps[0].grad.item())))
+        list(loop.train(Apart(model, steep), images[0], None, Settings(epochs=1, batch_size=200)))
+    assert seen == [pytest.approx(loop.LARGEST_GRADIENT, rel=1e-4), pytest.approx(1.0)]
+
+
+def test_every_trained_parameter_of_a_vaegan_belongs_to_one_of_its_networks():
+    model = vaegan.VAEGAN("mlp")
+    parts = [parameter for network in VAEGANLoss(model).networks() for parameter in network.parameters()]
+    assert len(parts) == len(set(parts)) and set(parts) == set(model.parameters())

@@ -1,13 +1,12 @@
 """Which loss of the VAE-GAN reaches which network, and what the losses are."""
 
-import math
-
 import pytest
 import torch
 
 from vaelib import data
+from vaelib.models.vaegan import VAEGAN
+from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY, Parts, VAEGANLoss, parts
 from vaelib.training.objectives import kl_divergence
-from vaelib.models.vaegan import FEATURE_VARIANCE, SLOPE_PENALTY, VAEGAN, Parts, parts, vaegan_loss
 
 REACHED = {
     "kl": {"encoder"},
@@ -50,7 +49,7 @@ def test_gamma_weighs_the_decoders_fidelity_and_nothing_else(model, x, mnist):
     gradients = []
     for gamma in (1.0, 3.0):
         model.zero_grad()
-        vaegan_loss(model, gamma)(batch, torch.Generator().manual_seed(0), 0.0)["loss"].sum().backward()
+        VAEGANLoss(model, gamma)(batch, torch.Generator().manual_seed(0))["loss"].sum().backward()
         gradients.append({n: [p.grad.clone() for p in net.parameters()] for n, net in networks(model).items()})
     for name, (one, three) in {n: (gradients[0][n], gradients[1][n]) for n in networks(model)}.items():
         same = all(torch.allclose(a, b) for a, b in zip(one, three, strict=True))
@@ -81,6 +80,6 @@ def test_the_losses_are_those_of_the_paper(model, x):
 
 
 def test_the_loss_is_made_of_its_parts(model, mnist):
-    terms = vaegan_loss(model, gamma=2.0)(mnist["train"].take(5), torch.Generator().manual_seed(0), math.inf)
+    terms = VAEGANLoss(model, gamma=2.0)(mnist["train"].take(5), torch.Generator().manual_seed(0))
     parts_sum = terms["kl"] + 3 * terms["feature"] + terms["mislead"] + terms["tell_apart"] + terms["slope"]
     torch.testing.assert_close(terms["loss"], parts_sum)

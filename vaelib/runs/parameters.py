@@ -40,7 +40,7 @@ def check(schema: type[P], namespace: Mapping[str, Any]) -> P:
     first_pass = not any(isinstance(value, schema) for value in namespace.values())
     known = schema.model_fields
     unknown = [name for name in plain if name not in known and name not in ("In", "Out")] if first_pass else []
-    problems = [_unknown(name, list(known)) for name in unknown]
+    problems = [_unknown(name, [other for other in plain if other in known]) for name in unknown]
     try:
         checked = schema(**{name: plain[name] for name in known if name in plain})
     except ValidationError as error:

@@ -58,7 +58,7 @@ def identity(loss: Loss, settings: Any, training: data.Images, validation: data.
         "torch": torch.__version__,
         "code": sources.of_modules(modules, PROJECT_ROOT),
     }
-    return json.dumps(parts)
+    return json.dumps(parts, default=repr)
 
 
 class Checkpoint:

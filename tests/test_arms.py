@@ -1,11 +1,14 @@
 """Arms hold what they say, nothing leaks between the halves, budgets are equal, and differences are paired."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vaelib import data
-from vaelib.synthetic import arms
 from vaelib.models.classifier import predict
+from vaelib.synthetic import arms
+from vaelib.training.loop import Settings
 
 COUNT = 60
 
@@ -66,8 +69,16 @@ def test_budgets(budget, images, expected):
 
 
 def test_trainings_of_one_seed_on_the_same_images_are_the_same(sets, mnist):
-    settings = {"updates": 20, "batch_size": 20, "learning_rate": 2e-3, "precision": torch.float32}
+    settings = Settings(epochs=1, batch_size=20, learning_rate=2e-3)
     test = mnist["test"].take(100)
-    models = [arms.train_classifier(sets["real"], seed=seed, **settings) for seed in (0, 0, 1)]
+    models = [arms.train_classifier(sets["real"], 20, replace(settings, seed=seed)) for seed in (0, 0, 1)]
     predicted = [predict(model, test) for model in models]
     assert torch.equal(predicted[0], predicted[1]) and not torch.equal(predicted[0], predicted[2])
+
+
+def test_a_classifier_that_is_kept_is_trained_once(sets, mnist, tmp_path, monkeypatch):
+    path, settings = tmp_path / "arm.safetensors", Settings(epochs=1, batch_size=20)
+    first = arms.train_classifier(sets["real"], 5, settings, path)
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("it trains again"))
+    again = arms.train_classifier(sets["real"], 5, settings, path)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 import pytest
 
+from vaelib.measure.intervals import mean_interval
 from vaelib.synthetic import worth
-from vaelib.measure.metrics import mean_interval
 
 REAL, SYNTHETIC, FURTHER = [0.90, 0.92, 0.91], [0.92, 0.93, 0.915], [0.95, 0.96, 0.955]
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vaelib import data
-from vaelib.synthetic import samplers
 from vaelib.models.likelihoods import LIKELIHOODS
 from vaelib.models.vae import VAE, Posterior
+from vaelib.synthetic import samplers
 
 LABELS = torch.tensor([3, 1, 4, 1, 5, 9, 2, 6, 5, 3])
 
