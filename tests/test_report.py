@@ -13,6 +13,8 @@ import yaml
 
 from vaelib.report.publish import EXTERNAL
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).resolve().parent.parent
 FEWER = {"vae": ["mlp-grey"], "augmentation": ["fraction100"]}  # runs left out
 
