@@ -13,7 +13,9 @@ import needs
 import plan
 
 VAE = {"objective": "elbo", "protocol": "A"}
-BUDGETS = ["updates", "epochs"]
+ARM = {"seed": 0, "budgets": ["updates", "epochs"], "generator_run": "synthesis/plain"}
+FEW = ARM | {"fraction": 0.2, "arms": [*needs.ARMS]}
+ALL = ARM | {"fraction": 1.0, "arms": ["real", "further", "synthetic"]}
 COMPLETE = {  # the least that the report needs
     "vae/conv-seed0": VAE | {"architecture": "conv"},
     "vae/mlp-seed0": VAE | {"architecture": "mlp"},
@@ -21,13 +23,13 @@ COMPLETE = {  # the least that the report needs
     "vaegan/any-seed0": {"architecture": "conv", "compared_runs": ["vae/mlp-exact-seed0", "vae/conv-seed0"]},
     "latent_space/one": {"vae_run": "vae/mlp-seed0"},
     "latent_space/other": {"vae_run": "vae/mlp-exact-seed0"},
-    "exact_training/any": {},
+    "exact_training/any": {"vae_runs": ["vae/mlp-seed0", "vae/mlp-exact-seed0"]},
     "classifier/any": {"split": "train"},
     "synthesis/plain": {"task_weight": 0.0},
     "synthesis/task": {"task_weight": 10},
     "task/any": {"generator_runs": ["synthesis/plain", "synthesis/task"]},
-    "augmentation/few": {"fraction": 0.2, "seed": 0, "arms": [*needs.ARMS], "budgets": BUDGETS},
-    "augmentation/all": {"fraction": 1.0, "seed": 0, "arms": ["real", "further", "synthetic"], "budgets": BUDGETS},
+    "augmentation/few": FEW,
+    "augmentation/all": ALL,
 }
 
 
@@ -70,10 +72,13 @@ def test_a_scale_without_an_experiment_of_the_report_is_refused(toy: Toy):
     [
         ({}, []),
         ({"exact_training/any": None}, ["a run of exact_training"]),
-        ({"vae/mlp-exact-seed0": None}, ["with objective marginal", "looks at a model with objective marginal"]),
+        ({"vae/mlp-exact-seed0": VAE | {"architecture": "mlp"}},
+         ["a run of vae with objective marginal", "looks at a model with objective marginal"]),
         ({"vae/mlp-seed0": VAE | {"architecture": "mlp", "protocol": "B"}},
          ["two architectures", "mlp trained by the ELBO", "an architecture trained by the ELBO"]),
-        ({"vae/conv-seed0": None, "vae/conv-seed1": VAE | {"architecture": "conv"}}, ["vae/conv-seed0, the run"]),
+        ({"vae/conv-seed1": VAE | {"architecture": "conv"}, "vae/conv-seed0": None}, []),
+        ({"exact_training/any": {"vae_runs": ["results/notebook/vae"]}}, ["as vae_runs of exact_training/any"]),
+        ({"augmentation/all": ALL | {"generator_run": "results/notebook/x"}}, ["as generator_run of augmentation/all"]),
         ({"vaegan/any-seed0": {"architecture": "aevb", "compared_runs": ["vae/conv-seed0"]}}, ["architecture, aevb"]),
         ({"latent_space/one": None}, ["an architecture trained by the ELBO"]),
         ({"latent_space/other": None}, ["a model with objective marginal"]),
@@ -81,10 +86,10 @@ def test_a_scale_without_an_experiment_of_the_report_is_refused(toy: Toy):
         ({"synthesis/task": {"task_weight": 0}}, ["with and without task_weight in task/any"]),
         ({"synthesis/plain": {"task_weight": 1}}, ["with and without task_weight in task/any"]),
         ({"augmentation/few": None}, ["fraction 0.2 and seed 0"]),
-        ({"augmentation/few": COMPLETE["augmentation/few"] | {"seed": 1}}, ["fraction 0.2 and seed 0"]),
-        ({"augmentation/few": COMPLETE["augmentation/all"] | {"fraction": 0.2}},
+        ({"augmentation/few": FEW | {"seed": 1}}, ["fraction 0.2 and seed 0"]),
+        ({"augmentation/few": ALL | {"fraction": 0.2}},
          ["affine, duplicated, synthetic_only in augmentation/few"]),
-        ({"augmentation/all": COMPLETE["augmentation/all"] | {"arms": ["real"], "budgets": ["epochs"]}},
+        ({"augmentation/all": ALL | {"arms": ["real"], "budgets": ["epochs"]}},
          ["further, synthetic, updates in augmentation/all"]),
     ],
 )  # fmt: skip

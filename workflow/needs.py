@@ -26,17 +26,10 @@ def lacking(runs: Runs, notebooks: Collection[str]) -> list[str]:
     return found
 
 
-def _nothing_more(own: Runs, runs: Runs) -> Iterator[str]:
-    yield from ()
-
-
 def _vae(own: Runs, runs: Runs) -> Iterator[str]:
     plain = {_model(name) for name, run in own.items() if _is_plain(name, run)}
     if len(plain) < 2:
         yield "two architectures in vae, trained by the ELBO under protocol A in runs named as the architecture"
-    for model in sorted(plain):
-        if f"vae/{model}-seed0" not in own:
-            yield f"vae/{model}-seed0, the run of {model} that it shows in detail"
     exact = {run["architecture"] for run in own.values() if run["objective"] == "marginal"}
     if not exact:
         yield "a run of vae with objective marginal"
@@ -54,13 +47,23 @@ def _latent_space(own: Runs, runs: Runs) -> Iterator[str]:
     seen = [run["vae_run"] for run in own.values() if run["vae_run"] in runs]
     if not any(_is_plain(name, runs[name]) for name in seen):
         yield "a run of latent_space that looks at an architecture trained by the ELBO"
-    if not any(runs[name]["objective"] == "marginal" for name in seen):
+    if not any(runs[name].get("objective") == "marginal" for name in seen):
         yield "a run of latent_space that looks at a model with objective marginal"
+
+
+def _exact_training(own: Runs, runs: Runs) -> Iterator[str]:
+    for name, run in own.items():
+        if not set(run["vae_runs"]) <= set(runs):
+            yield f"runs of this scale as vae_runs of {name}"
 
 
 def _classifier(own: Runs, runs: Runs) -> Iterator[str]:
     if not any(run["split"] == "train" for run in own.values()):
         yield "a run of classifier with split train"
+
+
+def _synthesis(own: Runs, runs: Runs) -> Iterator[str]:
+    yield from ()  # any will do
 
 
 def _task(own: Runs, runs: Runs) -> Iterator[str]:
@@ -78,15 +81,17 @@ def _augmentation(own: Runs, runs: Runs) -> Iterator[str]:
         arms = (ARMS if run in chosen else ARMS_ELSEWHERE) - set(run["arms"])
         if missing := sorted(arms) + sorted(BUDGETS - set(run["budgets"])):
             yield f"{', '.join(missing)} in {name}"
+        if run["generator_run"] not in runs:
+            yield f"a run of this scale as generator_run of {name}"
 
 
 CONDITIONS: dict[str, Callable[[Runs, Runs], Iterator[str]]] = {  # each is given its experiment's runs, and all
     "vae": _vae,
     "vaegan": _vaegan,
     "latent_space": _latent_space,
-    "exact_training": _nothing_more,
+    "exact_training": _exact_training,
     "classifier": _classifier,
-    "synthesis": _nothing_more,
+    "synthesis": _synthesis,
     "task": _task,
     "augmentation": _augmentation,
 }
