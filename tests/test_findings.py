@@ -1,9 +1,11 @@
-"""The sentences of the report that depend on how the numbers came out."""
+"""The sentences of the report that depend on how the numbers came out, and the numbers of its theory answers."""
 
+import made_up_scale
 import pandas as pd
 import pytest
 
-from vaelib.report import findings
+from vaelib.report.findings import architectures, machine, synthetic, theory
+from vaelib.report.summary import Summary
 
 
 def arms(real: list[float], synthetic: list[float], further: list[float]) -> pd.DataFrame:
@@ -16,24 +18,24 @@ def arms(real: list[float], synthetic: list[float], further: list[float]) -> pd.
 def test_an_exchange_rate_is_told_where_further_real_images_help_for_certain():
     # Errors of 4 % with N images and 2 % with 2 N: the error halves with each doubling, and 3 % are log2(4/3) of one.
     frame = arms([0.96] * 3, [0.9699, 0.97, 0.9701], [0.98] * 3)
-    text = findings._exchange(frame, 0.2)
+    text = synthetic._exchange(frame, 0.2)
     assert "bring 50 ± 1 % of what" in text and "is worth 0.33 ± 0.01 further" in text
 
 
 @pytest.mark.parametrize(
-    ("synthetic", "further"),
+    ("made", "further"),
     [([0.97, 0.971, 0.972], [0.955, 0.98, 0.965]), ([0.95, 0.97, 0.99], [0.98, 0.981, 0.979])],
     ids=["further images may change nothing", "synthetic images may do anything"],
 )
-def test_no_exchange_rate_is_told_where_it_could_be_any_number(synthetic, further):
-    text = findings._exchange(arms([0.96, 0.96, 0.96], synthetic, further), 0.2)
+def test_no_exchange_rate_is_told_where_it_could_be_any_number(made, further):
+    text = synthetic._exchange(arms([0.96, 0.96, 0.96], made, further), 0.2)
     assert text == "What that is worth in further real images cannot be said from so few seeds."
 
 
 def test_the_end_of_a_learning_curve_counts_the_last_fifth_of_its_epochs():
     phases = ["model"] * 10 + ["encoder"] * 2
     history = pd.DataFrame({"phase": phases, "validation_elbo": [-150.0 + i for i in range(10)] + [-200.0, -100.0]})
-    assert findings.curves(history) == {"curves": {"last": "2.00"}}
+    assert architectures.curves(history) == {"curves": {"last": "2.00"}}
 
 
 @pytest.mark.parametrize(
@@ -43,4 +45,126 @@ def test_the_end_of_a_learning_curve_counts_the_last_fifth_of_its_epochs():
 )
 def test_a_lead_smaller_than_the_interval_over_seeds_is_called_uncertain(best, second, told):
     vaes = pd.DataFrame({"model": ["a"] * len(best) + ["b"] * len(second), "exact_nll": best + second})
-    assert ("not for certain" in findings._caution(vaes, "a", "b")) == told
+    assert ("not for certain" in architectures._caution(vaes, "a", "b")) == told
+
+
+# --- the machine -------------------------------------------------------------------------------------------------
+
+
+def words_of_machine(folder, records):
+    """What is said of machine and precision, for these records of VAEs."""
+    summary = Summary(made_up_scale.write(folder, records))
+    best = summary.run("vae/mlp-seed0")
+    return machine.machine(summary, best), machine.precision(summary.frame("vae"), summary, best)
+
+
+def test_seconds_are_told_with_device_threads_and_runs_side_by_side(tmp_path):
+    graphics = {"device": "NVIDIA H100 80GB HBM3", "runs_side_by_side": 4, "precision": "tf32"}
+    said, precision = words_of_machine(tmp_path, {"vae/mlp-seed0": made_up_scale.vae("mlp", 130.0, 0, graphics)})
+    assert said["timing"] == (
+        "measured on NVIDIA H100 80GB HBM3, one processor thread a run, up to 4 runs side by side"
+    )
+    assert said["provenance"]["device"] == "NVIDIA H100 80GB HBM3"
+    assert "ran in TF32" in precision and "measurements in float32" in precision and "bfloat16" not in precision
+
+
+def test_every_device_is_named_where_a_scale_was_computed_on_two(tmp_path):
+    runs = {
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 130.0, 0, {"runs_side_by_side": 1, "threads": 8}),
+        "task/any": made_up_scale.record({}, {}, device="Another"),
+    }
+    said, _ = words_of_machine(tmp_path, runs)
+    assert said["provenance"]["device"] == "A processor and Another"
+    assert said["timing"] == "measured on A processor, 8 processor threads a run, one run at a time"
+
+
+def test_the_cost_of_the_usual_precision_is_told_by_a_twin_in_float32(tmp_path):
+    slow = made_up_scale.vae("mlp", 129.0, 0, {"precision": "float32"}, precision="float32", train_seconds=15.0)
+    other = made_up_scale.vae("mlp", 120.0, 0, {"precision": "float32"}, precision="float32", epochs=99)
+    runs = {
+        "vae/mlp-longer-seed0": other,
+        "vae/mlp-any-seed0": slow,
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 130.0),
+        "vae/mlp-seed1": made_up_scale.vae("mlp", 130.5, 1),
+    }
+    _, precision = words_of_machine(tmp_path, runs)
+    assert precision == (
+        "Matrix products in training ran in bfloat16, all measurements in float32. The same run of `mlp` trained in "
+        "float32 took 1.5 times as long and came out 1.00 nats better; seeds differ among themselves by up to 0.50."
+    )
+
+
+def test_nothing_is_compared_where_everything_was_trained_in_float32(tmp_path):
+    plain = {"precision": "float32"}
+    runs = {
+        "vae/mlp-float32-seed0": made_up_scale.vae("mlp", 129.0, 0, plain, precision="float32"),
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 129.0, 0, plain),
+    }
+    _, precision = words_of_machine(tmp_path, runs)
+    assert precision == "All matrix products, in training and in measurements, ran in float32."
+
+
+# --- theory ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vaes() -> pd.DataFrame:
+    """Two architectures, one of them trained on log p(x) too; two seeds of that."""
+    common = {"protocol": "A", "approximation_gap": 0.5, "kl": 7.0, "epochs": 3, "importance_samples": 5,
+              "latent_dim": 2, "encoder_epochs": 3}  # fmt: skip
+    rows = [
+        ("vae/big-seed0", "big", "big", "elbo", 130.0, -136.0, 5.5, 60.0, 0.0),
+        ("vae/big-iwae5-seed0", "big-iwae5", "big", "iwae", 128.0, -136.0, 7.5, 90.0, 0.0),
+        ("vae/big-exact-seed0", "big-exact", "big", "marginal", 124.0, -140.0, 15.5, 50.0, 20.0),
+        ("vae/big-exact-seed1", "big-exact", "big", "marginal", 126.0, -142.0, 15.5, 50.0, 20.0),
+        ("vae/small-seed0", "small", "small", "elbo", 140.0, -143.0, 2.5, 20.0, 0.0),
+    ]
+    names = ["run", "model", "architecture", "objective", "exact_nll", "elbo", "amortisation_gap", "train_seconds"]
+    frame = pd.DataFrame(rows, columns=[*names, "encoder_seconds"]).set_index("run")
+    return frame.assign(**common)
+
+
+def test_the_price_of_the_bound_is_the_difference_of_exact_likelihoods(vaes, tmp_path):
+    kept = Summary(made_up_scale.write(tmp_path, {"vae/big-exact-seed0": made_up_scale.vae("big", 124.0)}))
+    values = theory.exact_training(vaes, kept)["exact"]
+    assert values["model"] == "big-exact" and values["twin"] == "big"
+    assert values["price"] == pytest.approx(5.0) and values["gap"] == pytest.approx(16.0)
+    assert values["twin_gap"] == pytest.approx(6.0)
+    assert (values["points"], values["encoder_still"]) == ("25", pytest.approx(3.0))
+
+
+def sweep() -> pd.DataFrame:
+    """Weights of a classifier in the loss, from none to far too much."""
+    return pd.DataFrame(
+        {
+            "judge_error": [0.02, 0.011, 0.004, 0.001],
+            "critic_error": [0.02, 0.005, 0.001, 0.0],
+            "exact_nll": [120.0, 120.5, 121.5, 125.0],
+            "cas": [0.90, 0.92, 0.93, 0.95],
+            "precision": [0.9] * 4,
+            "recall": [0.05, 0.04, 0.03, 0.01],
+            "frechet_distance": [300.0, 250.0, 200.0, 210.0],
+        },
+        index=[0.0, 1.0, 10.0, 100.0],
+    )
+
+
+def task(of: pd.DataFrame) -> dict:
+    """The values of a sweep whose generators add up to half a point."""
+    scores = {"validation_accuracy_seed0": [0.970, 0.971, 0.975, 0.972]}
+    generators = pd.DataFrame({"task_weight": of.index, "nll_images": 1000, **scores})
+    baseline = {"fraction": [0.2, 0.2, 0.5], "seed": [0, 1, 0], "validation_accuracy_real_updates": [0.972, 0.97, 0.98]}
+    return theory.task(of, generators, pd.DataFrame(baseline))["task"]
+
+
+def test_the_weight_told_of_is_the_smallest_that_halves_the_label_error_for_at_most_two_nats():
+    values = task(sweep())
+    assert (values["weight"], values["heaviest"], values["images"]) == ("10", "100", "1,000")
+    assert values["verdict"].startswith("is the smallest tried to halve")
+    assert values["best"]["cost"] == pytest.approx(1.5) and values["heavy"]["cost"] == pytest.approx(5.0)
+    assert values["best"]["gain"] == "0.30" and values["plain"]["gain"] == "-0.20"
+
+
+def test_where_no_weight_does_its_task_the_report_says_so():
+    values = task(sweep().assign(exact_nll=[120.0, 123.0, 124.0, 125.0]))
+    assert values["weight"] == "1" and values["verdict"].startswith("does not do what was asked of it")

@@ -1,0 +1,165 @@
+"""A scale with made-up results, small enough to know every number: what the report reads, without any run.
+
+Its runs bear other names than those of the project's scales wherever a name is not to count.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+PROVENANCE = {
+    "commit": "0123456789abcdef+", "versions": {"torch": "9.9"}, "device": "A processor", "precision": "bfloat16",
+    "threads": 1, "runs_side_by_side": 2,
+}  # fmt: skip
+ARMS = {"real": 0.96, "synthetic": 0.97, "duplicated": 0.962, "affine": 0.965, "further": 0.98, "synthetic_only": 0.9}
+
+Records = dict[str, dict[str, Any]]
+
+
+def record(config: dict[str, Any], metrics: dict[str, float], **provenance: Any) -> dict[str, Any]:
+    """A run's record."""
+    return {"config": config, "metrics": metrics, "provenance": PROVENANCE | provenance}
+
+
+def vae(architecture: str, nll: float, seed: int = 0, provenance: dict[str, Any] | None = None, **changes: Any) -> dict:
+    """The record of a VAE whose exact NLL is `nll`; its gaps are 0.5 and 1.5 nats."""
+    config = {
+        "dataset": "MNIST", "train_images": 0, "test_images": 0, "architecture": architecture, "latent_dim": 2,
+        "protocol": "A", "objective": "elbo", "importance_samples": 1, "kl_warmup_epochs": 0.0, "epochs": 3,
+        "encoder_epochs": 0, "batch_size": 250, "learning_rate": 0.004, "seed": seed, "precision": "auto",
+    }  # fmt: skip
+    metrics = {
+        "exact_nll": nll, "elbo": -nll - 2, "reconstruction": -nll + 5, "kl": 7.0, "gap_images": 3,
+        "gap_exact_nll": nll - 1, "iwae_nll": nll, "approximation_gap": 0.5, "amortisation_gap": 1.5,
+        "exact_nll_error": 0.001, "exact_nll_worst_error": 0.02, "hole_share": 0.125, "pixel_entropy": 45.5,
+        "identity_grey_nll": 131.0, "identity_dynamic_nll": 130.5, "identity_smallest_excess": 0.01,
+        "identity_elbo_difference": 0.02, "identity_elbo_standard_error": 0.04, "parameters": 1000, "best_epoch": 3,
+        "train_seconds": 10.0, "encoder_seconds": 0.0,
+        **{f"iwae_{k}_bound": -nll - 1 + i for i, k in enumerate((1, 5, 50, 500))},
+        **{f"knn_accuracy_{count}": 0.7 for count in (100, 600, 1000)},
+    }  # fmt: skip
+    changed = {name: changes.get(name, value) for name, value in config.items()}
+    return record(changed, {name: changes.get(name, value) for name, value in metrics.items()}, **(provenance or {}))
+
+
+def augmented(fraction: float, seed: int) -> dict[str, Any]:
+    """The record of a run of all arms, whose accuracies rise by 0.002 with the seed and by 0.01 with more epochs."""
+    config = {"generator_run": "elsewhere/synthesis/near", "fraction": fraction, "updates": 500, "batch_size": 128,
+              "learning_rate": 0.004, "seed": seed}  # fmt: skip
+    metrics: dict[str, float] = {"real_images": 30_000 * fraction}
+    for budget, more in (("updates", 0.0), ("epochs", 0.01)):
+        for arm, accuracy in ARMS.items():
+            for name in ("validation_accuracy", "test_accuracy", *(f"test_accuracy_{digit}" for digit in range(10))):
+                metrics[f"{name}_{arm}_{budget}"] = accuracy + 0.002 * seed + (more if arm != "real" else 0.0)
+    return record(config, metrics)
+
+
+def generator(weight: float, latent_dim: int, gain: float) -> dict[str, Any]:
+    """The record of a generator whose images add `gain` to the accuracy on validation images."""
+    config = {"generator": "conditional", "latent_dim": latent_dim, "beta": 0.01 if latent_dim > 2 else 1.0,
+              "task_weight": weight, "train_images": 0, "images": 0, "epochs": 5, "batch_size": 250,
+              "learning_rate": 0.004, "seed": 0, "nll_images": 1000}  # fmt: skip
+    metrics = {"label_error": 0.02 / (1 + weight), "judge_accuracy": 0.99, "cas": 0.8 + gain, "parameters": 1000,
+               "validation_accuracy_seed0": ARMS["real"] + gain, "images_per_second": 12_345.6}  # fmt: skip
+    return record(config, metrics)
+
+
+def records() -> Records:
+    """A record by run name, for every experiment."""
+    classifier = {"train_images": 0, "epochs": 3, "batch_size": 50, "learning_rate": 0.004, "seed": 0}
+    gan = {"architecture": "conv", "train_images": 30_000, "gamma": 1.0, "epochs": 4, "batch_size": 250,
+           "learning_rate": 0.001, "seed": 0}  # fmt: skip
+    errors = {f"{way}_error_{d}": size * d for way, size in (("grid", 1.5), ("draws", 0.1)) for d in (2, 5, 20)}
+    exact = {"objective": "marginal", "importance_samples": 32, "encoder_epochs": 2, "amortisation_gap": 15.5}
+    swept = ["synthesis/plain", "synthesis/told"]
+    return {
+        "vae/mlp-seed1": vae("mlp", 134.0, seed=1),
+        "vae/mlp-seed2": vae("mlp", 136.0, seed=2),
+        "vae/conv-seed0": vae("conv", 130.0),
+        "vae/deep-seed0": vae("conv", 124.0, elbo=-140.0, encoder_seconds=20.0, **exact),
+        "vae/grey-seed0": vae("mlp", 150.0, protocol="B"),
+        "latent_space/first": record({"vae_run": "any/vae/deep-seed0"}, {}),
+        "latent_space/second": record({"vae_run": "any/vae/mlp-seed1"}, {}),
+        "latent_space/third": record({"vae_run": "any/vae/conv-seed0"}, {}),
+        "exact_training/any": record({"vae_runs": ["vae/conv-seed0", "vae/deep-seed0"], "points": 4096}, errors),
+        "classifier/half": record({**classifier, "split": "first_half"}, {"test_accuracy": 0.9, "parameters": 7}),
+        "classifier/whole": record({**classifier, "split": "train"}, {"test_accuracy": 0.99, "parameters": 170_000}),
+        "synthesis/told": generator(10.0, 2, -0.01),
+        "synthesis/plain": generator(0.0, 2, -0.02),
+        "synthesis/near": generator(0.0, 64, 0.01),
+        "task/any": record({"generator_runs": [f"any/{name}" for name in swept]}, {}),
+        "vaegan/any": record(gan, {"largest_class_share": 0.2, "smallest_class_share": 0.04}),
+        **{f"augmentation/{int(10 * f)}-{seed}": augmented(f, seed) for f in (0.2, 1.0) for seed in (0, 1)},
+    }
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """What the report's values need of a VAE's arrays: three images with gaps, of four."""
+    confusions = np.eye(10)
+    confusions[4, 9], confusions[9, 4], confusions[5, 3] = 0.3, 0.2, 0.1
+    shares = np.full(10, 0.1)
+    shares[1], shares[8] = 0.15, 0.05
+    return {
+        "labels": np.arange(4),
+        "log_px": np.array([-100.0, -300.0, -120.0, -110.0]),
+        "approximation_gap": np.array([0.1, 0.2, 0.9]),
+        "amortisation_gap": np.array([6.0, 3.0, 1.0]),
+        "confusions": confusions,
+        "class_shares": shares,
+    }
+
+
+def sweep() -> pd.DataFrame:
+    """A classifier in the loss: with its weight the label error falls, at a cost."""
+    return pd.DataFrame(
+        {
+            "task_weight": [0.0, 10.0],
+            "judge_error": [0.02, 0.004],
+            "critic_error": [0.03, 0.001],
+            "exact_nll": [120.0, 121.5],
+            "cas": [0.9, 0.93],
+            "precision": [0.9, 0.8],
+            "recall": [0.05, 0.04],
+            "frechet_distance": [300.0, 200.0],
+        }
+    )
+
+
+def compared() -> pd.DataFrame:
+    """Samples of a VAE-GAN, of two VAEs, and training images."""
+    return pd.DataFrame(
+        {
+            "model": ["vaegan", "conv-seed0", "deep-seed0", "training images"],
+            "frechet_distance": [220.0, 250.0, 110.0, 1.0],
+            "precision": [0.5, 0.9, 0.9, 0.95],
+            "recall": [0.003, 0.0, 0.0, 0.86],
+            "sharpness": [0.04, 0.01, 0.012, 0.05],
+            "exact_nll": [np.nan, 130.0, 124.0, np.nan],
+        }
+    )
+
+
+def write(folder: Path, of: Records | None = None) -> Path:
+    """The scale as a folder of results; `of` are other records than `records()`."""
+    of = of or records()
+    for name in of:
+        (folder / name).mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(of))
+    history = pd.DataFrame(
+        {
+            "phase": ["model"] * 3 + ["encoder"] * 2,
+            "epoch": [1, 2, 3, 1, 2],
+            "validation_elbo": [-150.0, -140.0, -138.0, -147.0, -144.0],
+        }
+    )
+    for name in (name for name in of if name.startswith("vae/")):
+        save_file(arrays(), folder / name / "arrays.safetensors")
+        history.to_csv(folder / name / "history.csv", index=False)
+    for run, name, frame in (("task/any", "sweep", sweep()), ("vaegan/any", "comparison", compared())):
+        if run in of:
+            frame.to_csv(folder / run / f"{name}.csv", index=False)
+    return folder

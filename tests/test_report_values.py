@@ -1,0 +1,172 @@
+"""The report's values from a made-up scale: runs are found by what they are, and every placeholder has its value."""
+
+import json
+import re
+
+import made_up_scale
+import pytest
+
+from vaelib.files import PROJECT_ROOT, RunError
+from vaelib.report import exhibits
+from vaelib.report.report import Report
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    return Report(made_up_scale.write(tmp_path_factory.mktemp("results")))
+
+
+@pytest.fixture(scope="module")
+def values(report):
+    return dict(exhibits._flatten(report.values()))
+
+
+def without(experiment, **changes):
+    """The made-up records without one experiment, or one run, and with others instead."""
+    return {name: run for name, run in made_up_scale.records().items() if not name.startswith(experiment)} | changes
+
+
+def test_runs_are_found_by_what_they_are_whatever_they_are_called(report):
+    assert report.ranking == ["conv", "mlp"]
+    assert {model: run.name for model, run in report.runs.items()} == {"conv": "vae/conv-seed0", "mlp": "vae/mlp-seed1"}
+    assert list(report.shown.index) == ["vae/conv-seed0", "vae/mlp-seed1"]
+    assert (report.best.name, report.plane.name, report.exact_plane.name) == (
+        "vae/conv-seed0", "latent_space/third", "latent_space/first",
+    )  # fmt: skip
+    assert report.plane_vae.name == "vae/conv-seed0"
+    assert list(report.objectives.index) == ["vae/conv-seed0", "vae/deep-seed0"]
+    assert report.classifier.name == "classifier/whole" and len(report.classifiers) == 1
+    assert report.chosen.name == "synthesis/near"
+
+
+def test_the_plane_is_that_of_the_best_architecture_that_was_looked_into(tmp_path):
+    found = Report(made_up_scale.write(tmp_path, without("latent_space/third")))
+    assert (found.best.name, found.plane.name) == ("vae/conv-seed0", "latent_space/second")
+
+
+def test_the_line_under_an_exhibit_has_what_its_runs_share(report):
+    shared = "protocol A, epochs 3, batch 250, learning rate 0.004"
+    assert report.source(report.shown) == f"vae/conv-seed0, vae/mlp-seed1; {shared}"
+    assert report.plane.source == "latent_space/third"
+
+
+def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
+    text = (PROJECT_ROOT / "report" / "report.ipynb").read_text(encoding="utf-8")
+    placeholders = re.findall(r"\{\{([^{}]*)\}\}", text)
+    assert len(placeholders) > 100
+    for name, _, spec in (placeholder.partition(":") for placeholder in placeholders):
+        if name.strip() != "scale":
+            exhibits.format_value(values[name.strip()], spec.strip())
+    monkeypatch.setattr(exhibits, "display", lambda data, raw: None)
+    exhibits.store_values(values)  # refuses what cannot stand in a sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("count.architectures", 2),
+        ("count.test", 4),
+        ("count.gap", 3),
+        ("best.model", "conv"),
+        ("best.nll", "130.00"),
+        ("best.bound", "131.00"),  # 130 of all, plus 130 - 129 on the first
+        ("best.gap", 2.0),
+        ("best.amortisation_share", 75.0),
+        ("second.behind", 5.0),
+        ("worst.model", "mlp"),
+        ("one_in", "1,097"),
+        ("identity.excess", 0.5),
+        ("identity.runs", 5),
+        ("failure.lowest", -300.0),
+        ("failure.largest_gap", 6.1),
+        ("failure.top_share", 60.0),
+        ("confusions", "30 % of the 4s (for 9), 20 % of the 9s (for 4), 10 % of the 5s (for 3)"),
+        ("share.most", 1),
+        ("share.fewest_percent", 5.0),
+        ("hole", 12.5),
+        ("knn.600", 70.0),
+        ("exact.model", "deep"),
+        ("exact.twin", "conv"),
+        ("exact.price", 6.0),
+        ("exact.points", "1,024"),
+        ("exact.encoder_still", 3.0),
+        ("brute.grid_error_2", "3"),
+        ("brute.grid_error_20", "30"),
+        ("brute.draws_error_5", "0.5"),
+        ("classifier.accuracy", "99.00"),
+        ("generators.chosen", "near"),
+        ("generators.chosen_rank", "the highest"),
+        ("generators.chosen_beta", "0.01"),
+        ("generators.cleanest", "told"),
+        ("generators.ceiling", "2.00 ± 0.00"),
+        ("judge.error", 1.0),
+        ("worth.verdict", "raise"),
+        ("worth.fractions", "20 or 100"),
+        ("worth.elsewhere", "1.00 ± 0.00 at 100 %"),
+        ("worth.updates.further", "2.00 ± 0.00"),
+        ("worth.epochs.synthetic", "2.00 ± 0.00"),
+        ("worth.trap", "1.00 ± 0.00"),
+        ("worth.synthetic_only", "90.10 ± 1.27"),
+        ("worth.passes", 500 * 128 / 6000),
+        ("vaegan.distance", "220"),
+        ("vaegan.plain", "conv"),
+        ("vaegan.nearest", "deep"),
+        ("vaegan.sharper", 4.0),
+        ("vaegan.real_recall", 86.0),
+        ("task.weight", "10"),
+        ("task.best.cost", 1.5),
+        ("task.best.gain", "-1.00"),
+        ("task.plain.gain", "-2.00"),
+        ("provenance.device", "A processor"),
+        ("provenance.commit", "0123456789"),
+        ("timing", "measured on A processor, one processor thread a run, up to 2 runs side by side"),
+    ],
+)
+def test_a_value_is_what_the_records_say(values, name, value):
+    assert values[name] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_the_published_architecture_is_told_of_where_it_is_among_the_runs(values, tmp_path):
+    assert "135.00 ± 12.71 exactly" in values["published.here"]
+    assert "`mlp` is the published N-VAE: 136.00 ± 12.71 against 135.73" in values["published.sentence"]
+    others = made_up_scale.records()
+    for name in ("vae/mlp-seed1", "vae/mlp-seed2"):
+        others[name.replace("mlp", "aevb")] = made_up_scale.vae("aevb", 140.0)
+        del others[name]
+    others["latent_space/second"]["config"]["vae_run"] = "vae/conv-seed0"
+    found = Report(made_up_scale.write(tmp_path, others)).values()
+    assert found["published"] == {"here": "", "sentence": ""}
+
+
+@pytest.mark.parametrize(
+    "experiment", ["exact_training", "task", "vaegan", "classifier", "augmentation", "latent_space"]
+)
+def test_a_scale_without_an_experiment_is_refused_by_its_name(tmp_path, experiment):
+    with pytest.raises(RunError, match=f"no run of {experiment}.ipynb"):
+        Report(made_up_scale.write(tmp_path, without(experiment)))
+
+
+def test_a_scale_without_two_architectures_or_an_exact_plane_is_refused(tmp_path):
+    with pytest.raises(RunError, match="fewer than two architectures"):
+        Report(made_up_scale.write(tmp_path / "one", without("vae/conv")))
+    with pytest.raises(RunError, match="an exact decoder"):
+        Report(made_up_scale.write(tmp_path / "plain", without("latent_space/first")))
+
+
+def test_a_scale_that_is_not_finished_is_refused(tmp_path):
+    with pytest.raises(RunError, match=r"summary\.json is missing"):
+        Report(tmp_path)
+
+
+def test_the_images_shown_are_the_pixels_that_were_evaluated(report, mnist):
+    from vaelib import data
+
+    shown = report.best.test_images()
+    assert shown.shape == (10_000, 784) and set(shown[:20].ravel()) == {0, 255}
+    assert (shown[:50] == 255 * data.evaluation_pixels(mnist["test"].take(50).images, "A").numpy()).all()
+
+
+def test_the_notebook_of_the_report_computes_nothing_itself():
+    content = json.loads((PROJECT_ROOT / "report" / "report.ipynb").read_text(encoding="utf-8"))
+    code = "\n".join("".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code")
+    assert not re.search(r"import (pandas|numpy|torch)|\.mean\(|groupby|argsort", code)

@@ -1,0 +1,155 @@
+"""The report's tables and what its charts are drawn from, from records made by hand."""
+
+import made_up_scale
+import numpy as np
+import pandas as pd
+import pytest
+
+from vaelib.report import frames, tables
+from vaelib.report.summary import Summary, compared_samples, model_name, published_likelihoods, run_name
+
+
+@pytest.fixture(scope="module")
+def summary(tmp_path_factory):
+    return Summary(made_up_scale.write(tmp_path_factory.mktemp("results")))
+
+
+@pytest.fixture
+def vaes(summary):
+    return summary.frame("vae")
+
+
+def test_a_run_is_known_by_its_folder_and_a_model_by_its_runs():
+    assert run_name("results/full/vae/mlp-seed0") == run_name("vae/mlp-seed0") == "vae/mlp-seed0"
+    assert model_name("vae/conv-exact-seed12") == "conv-exact" and model_name("task/sweep") == "sweep"
+
+
+def test_architectures_are_listed_with_their_weights(vaes):
+    table = tables.networks(vaes)
+    assert table.name.tolist() == ["`mlp`", "`conv`"] and table.weights.tolist() == ["1,000", "1,000"]
+
+
+def test_training_parameters_have_a_row_a_model_and_no_column_that_no_run_used(summary, vaes):
+    table = tables.training(vaes, summary).set_index("run")
+    assert table.index.tolist() == ["`mlp`", "`conv`", "`deep`", "`grey`"] and "KL warm-up" not in table
+    assert table.loc["`mlp`", ["images", "seeds", "threads", "best epoch"]].tolist() == ["55,000", "1, 2", 1, "3, 3"]
+    assert table.objective.tolist() == ["ELBO", "ELBO", "log p(x)", "ELBO"]
+    warm = tables.training(vaes.assign(kl_warmup_epochs=[2.5, 2.5, 0.0, 0.0, 0.0]), summary)
+    assert warm["KL warm-up"].tolist() == ["2.5 epochs", "none", "none", "none"]
+
+
+def test_other_trainings_have_their_images_length_and_weights(summary):
+    table = tables.other_training(summary).set_index("run")
+    columns = ["trained", "images", "length", "weights in the cost"]
+    assert table.loc["`half`", columns].tolist() == ["digit classifier", "27,500", "3 epochs", "–"]
+    assert table.loc["`whole`", "images"] == "55,000"
+    assert table.loc["`told`", columns].tolist() == ["generator", "27,500", "5 epochs", "β = 1, λ = 10"]
+    assert table.loc["`any`", columns].tolist() == ["VAE-GAN", "30,000", "4 epochs", "γ = 1"]
+    assert table.loc["`2-0`", columns].tolist() == ["classifier in an arm", "6,000", "500 updates", "–"]
+
+
+def test_results_are_ranked_by_protocol_with_the_published_rows_below(vaes):
+    table = tables.results(vaes, published_likelihoods())
+    assert table.columns.tolist() == list(tables.RESULTS)
+    groups = table.groupby("protocol", sort=False).model.apply(list)
+    assert groups.index.tolist() == [
+        "Protocol A, this report", "Protocol A, published", "Protocol B, this report", "Protocol B, published",
+    ]  # fmt: skip
+    assert groups.iloc[0] == ["`conv`", "`mlp`"] and groups.iloc[2] == ["`grey`"]  # not the one trained on log p(x)
+    conv, mlp = (row for _, row in table[:2].iterrows())
+    assert conv[["ELBO", "imp.-weighted", "exact −log p(x)"]].tolist() == ["-132.00", "131.00", "130.00"]
+    assert mlp[["ELBO", "exact −log p(x)", "seeds"]].tolist() == ["-137.00 ± 12.71", "135.00 ± 12.71", "2"]
+    assert conv[["approx. gap", "amort. gap", "weights", "training (s)"]].tolist() == ["0.50", "1.50", "1,000", "10"]
+    published = table[table.protocol == "Protocol B, published"].iloc[0]
+    assert published["imp.-weighted"] == "144.5 ± 0.4" and published["ELBO"] == published["seeds"] == "–"
+
+
+def test_objectives_are_compared_for_the_same_decoder_best_first():
+    rows = {
+        "vae/big-seed0": made_up_scale.vae("conv", 130.0),
+        "vae/big-iwae5-seed0": made_up_scale.vae("conv", 128.0, objective="iwae", importance_samples=5),
+        "vae/big-exact-seed0": made_up_scale.vae("conv", 124.0, objective="marginal", encoder_seconds=20.0),
+        "vae/big-exact-seed1": made_up_scale.vae("conv", 126.0, 1, objective="marginal", encoder_seconds=20.0),
+        "vae/grey-seed0": made_up_scale.vae("conv", 150.0, protocol="B"),
+        "vae/small-seed0": made_up_scale.vae("mlp", 140.0),
+    }
+    frame = pd.DataFrame({name: {**r["config"], **r["metrics"]} for name, r in rows.items()}).T.infer_objects()
+    frame["model"] = ["conv", "conv-iwae5", "conv-exact", "conv-exact", "conv-grey", "mlp"]
+    table = tables.objectives(frame)
+    assert table.columns.tolist() == list(tables.OBJECTIVES)
+    assert table["trained by"].tolist() == ["log p(x)", "IWAE, K = 5", "ELBO"]
+    assert set(table.decoder) == {"`conv`"}
+    assert table["exact −log p(x)"].tolist() == ["125.00 ± 12.71", "128.00", "130.00"]  # t(0.975, 1) = 12.706
+    assert table["−ELBO"].tolist() == ["127.00 ± 12.71", "130.00", "132.00"]
+    assert table["encoder (s)"].tolist() == ["20", "–", "–"]
+
+
+def test_samples_are_compared_in_per_cent_and_training_images_have_no_likelihood(summary):
+    compared = compared_samples(summary.runs("vaegan"))
+    assert compared.model.tolist() == ["vaegan", "conv", "deep", "training images"]
+    table = tables.realism(compared)
+    assert table["samples of"].tolist() == ["`vaegan`", "`conv`", "`deep`", "training images"]
+    assert table.loc[1].tolist()[1:] == ["250.0", "90.0", "0.0", "0.010", "130.00"]
+    assert table["exact −log p(x)"].tolist() == ["–", "130.00", "124.00", "–"]
+
+
+def test_generators_are_ranked_by_what_their_images_gain(summary):
+    table = tables.generators(summary.frame("synthesis"), summary.frame("augmentation"))
+    assert table.columns.tolist() == [
+        "generator", "latent", "label error (%)", "CAS (%)", "gain on validation (points)", "images/s",
+    ]  # fmt: skip
+    assert table.generator.tolist() == ["`near`", "`told`", "`plain`"]
+    assert table.loc[0].tolist() == ["`near`", "64", "2.0", "81.00", "1.00", "12,346"]
+
+
+def test_arms_are_compared_by_budget_and_fraction(summary):
+    table = tables.augmentation(summary.frame("augmentation"))
+    assert table["half used"].tolist() == ["20 %", "100 %"] * 2
+    assert table["real images"].tolist() == ["6,000", "30,000"] * 2
+    assert table["real (%)"].tolist() == ["96.10 ± 1.27"] * 4
+    assert table["change (points)"].tolist() == ["1.00 ± 0.00"] * 2 + ["2.00 ± 0.00"] * 2
+    assert table["change by further real"].tolist() == ["2.00 ± 0.00"] * 2 + ["3.00 ± 0.00"] * 2
+
+
+# --- what charts are drawn from ----------------------------------------------------------------------------------
+
+
+def test_gaps_are_means_over_seeds_beside_the_likelihood_of_the_same_images(vaes):
+    gaps = frames.gaps_by_model(vaes, ["conv", "mlp"])
+    assert gaps.index.tolist() == ["conv", "mlp"]
+    assert gaps.exact_nll.tolist() == [129.0, 134.0]  # of the first images; 130 and 135 of all
+    assert gaps.amortisation_gap.tolist() == [1.5, 1.5]
+
+
+def test_bounds_are_by_model_with_the_exact_value_of_the_same_images(vaes):
+    samples, bounds, exact = frames.bounds(vaes.loc[["vae/conv-seed0", "vae/mlp-seed1"]])
+    assert samples == (1, 5, 50, 500)
+    assert bounds == {"conv": [-131.0, -130.0, -129.0, -128.0], "mlp": [-135.0, -134.0, -133.0, -132.0]}
+    assert exact == {"conv": -129.0, "mlp": -133.0}
+
+
+def test_errors_by_dimension_have_a_row_a_dimension():
+    errors = frames.errors_by_dimension({"grid_error_2": 0.1, "grid_error_10": 3.0, "draws_error_2": 0.2,
+                                         "draws_error_10": 2.0, "other": 1.0})  # fmt: skip
+    assert errors.index.tolist() == [2, 10] and errors.columns.tolist() == ["grid", "draws of the prior"]
+    assert errors["draws of the prior"].tolist() == [0.2, 2.0]
+
+
+def test_the_worst_images_come_first():
+    images = np.arange(4)[:, None]
+    worst = frames.extreme_images(images, made_up_scale.arrays(), count=2)
+    assert worst["lowest exact likelihood"].ravel().tolist() == [1, 2]
+    assert worst["largest gap"].ravel().tolist() == [0, 1]  # of the three whose gap was split
+
+
+def test_accuracies_are_in_per_cent_of_the_arms_that_were_trained(summary):
+    frame = summary.frame("augmentation")
+    frame.loc[frame.fraction == 1.0, "test_accuracy_affine_updates"] = None
+    points = frames.accuracy_points(frame, ["real", "affine"])
+    assert len(points) == 6 and set(points[points.arm == "affine"].real_images) == {6000}
+    assert points[points.arm == "real"].accuracy.tolist() == pytest.approx([96.0, 96.2, 96.0, 96.2])
+
+
+def test_changes_by_digit_are_in_points_with_their_interval(summary):
+    changes = frames.digit_changes(summary.frame("augmentation"), "further")
+    assert len(changes) == 10 and changes[3] == pytest.approx((2.0, 0.0), abs=1e-9)
