@@ -33,9 +33,10 @@ install: $(INSTALLED)  ## set up .venv (every other target does so by itself)
 test: $(INSTALLED)  ## run the tests
 	@$(BIN) -m pytest -n 2 --dist loadfile
 
-lint: $(INSTALLED)  ## check the code's style
+lint: $(INSTALLED)  ## check the code's style, and that no room imports one above it
 	@$(BIN) -m ruff check $(wildcard $(LINTED))
 	@$(BIN) -m ruff format --check $(wildcard $(LINTED))
+	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
 lab: $(INSTALLED)  ## open the notebooks in JupyterLab
 	@$(BIN) -m jupyterlab
