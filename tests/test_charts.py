@@ -194,18 +194,20 @@ DRAWN = [
     and next(iter(inspect.signature(function).parameters)) == "arrays"
     and function is not of_runs.part
 ]
-ANNOTATED_AS_LISTS = (of_runs.wrong, of_runs.mislabelled, of_runs.pleasing)  # what they are given are arrays
 
 
-def _marked(function):
-    mark = pytest.mark.xfail(raises=TypeError, reason="_mistaken is annotated with lists, and is given arrays")
-    return pytest.param(function, marks=mark if function in ANNOTATED_AS_LISTS else ())
-
-
-@pytest.mark.parametrize("draw", [_marked(function) for function in DRAWN], ids=[f.__name__ for f in DRAWN])
+@pytest.mark.parametrize("draw", DRAWN, ids=lambda function: function.__name__)
 def test_a_figure_of_a_run_is_drawn_from_its_arrays_and_says_what_is_to_be_seen(draw, arrays):
     figure = draw(arrays, *["mlp"] * (len(inspect.signature(draw).parameters) - 1))
     assert isinstance(figure, Figure) and len(alt(figure)) > 20
+
+
+def test_the_vaegan_stands_first_whatever_order_a_file_gives_its_arrays(arrays):
+    names = ["conv", "vaegan", "a"]
+    shares = {f"shares.{name}": np.full(10, 0.1) for name in names}
+    sheets = {f"samples.{name}": np.zeros((100, 784), dtype=np.uint8) for name in names}
+    labels = [text.get_text() for text in of_runs.vaegan_shares(shares).axes[0].get_legend().get_texts()]
+    assert labels == ["vaegan", "a", "conv"] and "vaegan, a, conv" in alt(of_runs.vaegan_samples(sheets))
 
 
 def test_figures_of_runs_tell_their_numbers(arrays):

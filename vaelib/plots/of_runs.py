@@ -3,7 +3,7 @@
 `arrays` are those of a run's `arrays.safetensors`, by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -159,14 +159,14 @@ def vaegan_losses(history: pd.DataFrame) -> Figure:
 
 def vaegan_samples(arrays: Arrays) -> Figure:
     """Samples of the VAE-GAN and of what it is compared with."""
-    sheets = part(arrays, "samples")
+    sheets = _vaegan_first(part(arrays, "samples"))
     alt = f"Sheets of 100 samples, a sheet a model: {', '.join(sheets)}."
     return figures.galleries(sheets, 10, alt, across=3)
 
 
 def vaegan_shares(arrays: Arrays) -> Figure:
     """How often each digit comes among the samples of each model."""
-    return charts.class_shares(part(arrays, "shares"))
+    return charts.class_shares(_vaegan_first(part(arrays, "shares")))
 
 
 def vaegan_reconstructions(arrays: Arrays) -> Figure:
@@ -187,9 +187,14 @@ def pleasing(arrays: Arrays) -> Figure:
     return _mistaken(arrays["pleasing"], arrays["pleasing_label"], arrays["pleasing_judged"])
 
 
+def _vaegan_first(by_model: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same in one order, whether as computed or from a file, which sorts by name."""
+    return dict(sorted(by_model.items(), key=lambda item: (item[0] != "vaegan", item[0])))
+
+
 def _sheet(images: np.ndarray, columns: int, title: str, alt: str) -> Figure:
     return figures.galleries({title: images}, columns, alt, across=1)
 
 
-def _mistaken(images: np.ndarray, labels: Sequence[int], taken_for: Sequence[int]) -> Figure:
+def _mistaken(images: np.ndarray, labels: np.ndarray, taken_for: np.ndarray) -> Figure:
     return figures.captioned_images(images, [f"{a}: {b}" for a, b in zip(labels, taken_for, strict=True)])

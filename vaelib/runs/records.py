@@ -69,7 +69,7 @@ def gather(folders: Sequence[str | Path], out: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`python -m vaelib.runs.records gather --out summary.json RUN_DIR...`."""
-    parser = argparse.ArgumentParser(prog="python -m vaelib.runs", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m vaelib.runs.records", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("gather", help="collect the records of runs into one file")
     command.add_argument("--out", type=Path, required=True)
