@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from vaelib import data, device
-from vaelib.exact import dimensions, identities, quadrature
+from vaelib.exact import aggregate, dimensions, identities, quadrature
 from vaelib.exact.gaps import highest_mode, split_gap
 from vaelib.exact.quadrature import Nodes, conditional_log_likelihood, exact_log_likelihood, importance_weights
 from vaelib.measure import evaluation, metrics, plane, realism
@@ -204,7 +204,7 @@ def of_plane(few):
     panels = [plane.posterior_panels(model, x, q, q, close) for close in (False, True)]
     elbo = torch.zeros(10, device=GPU)
     means = evaluation.encode(model, few, "B").mean
-    return panels, plane.density_grid(q, 4.0, 10), plane.paths(model, means, few.labels, elbo, [(0, 1)], 3)
+    return panels, aggregate.density_grid(q, 4.0, 10), plane.paths(model, means, few.labels, elbo, [(0, 1)], 3)
 
 
 def of_dimensions(few):
@@ -264,7 +264,7 @@ def test_what_is_evaluated_is_drawn_alike_on_every_device(few, on_gpu):
     for sample in (lambda images: data.evaluation_pixels(images.images, "A"), identities.pixels):
         assert sample(on_gpu).device == GPU and torch.equal(sample(on_gpu).cpu(), sample(few))
     narrow = [Posterior(zeros, zeros - 3) for zeros in (torch.zeros(3, 2), torch.zeros(3, 2, device=GPU))]
-    (share, holes), (share_on_gpu, holes_on_gpu) = [metrics.hole_share(q, samples=50) for q in narrow]
+    (share, holes), (share_on_gpu, holes_on_gpu) = [aggregate.hole_share(q, samples=50) for q in narrow]
     assert 0 < share == share_on_gpu < 1 and torch.equal(holes, holes_on_gpu.cpu())
 
 

@@ -5,11 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import distributions
 
 from vaelib.measure.intervals import mean_interval
-from vaelib.measure.metrics import aggregate_posterior, class_shares, hole_share, knn_accuracy, latent_confusions
-from vaelib.models.vae import Posterior
+from vaelib.measure.metrics import class_shares, knn_accuracy, latent_confusions
 
 
 @pytest.fixture
@@ -58,33 +56,3 @@ def test_class_shares_count_samples_by_their_real_neighbours(blobs):
     expected = np.zeros(10)
     expected[[1, 7]] = 0.75, 0.25
     np.testing.assert_allclose(class_shares(samples, means, labels), expected)
-
-
-def test_aggregate_posterior_is_the_equal_mixture():
-    torch.manual_seed(0)
-    posterior = Posterior(torch.randn(30, 2), torch.randn(30, 2))
-    normal = distributions.Normal(posterior.mean, (0.5 * posterior.log_variance).exp())
-    mixture = distributions.MixtureSameFamily(
-        distributions.Categorical(torch.ones(30)), distributions.Independent(normal, 1)
-    )
-    z = 2 * torch.randn(450, 2)  # more than two blocks
-    torch.testing.assert_close(aggregate_posterior(posterior, z), mixture.log_prob(z))
-
-
-def test_no_hole_where_every_posterior_is_the_prior():
-    share, holes = hole_share(Posterior(torch.zeros(50, 2), torch.zeros(50, 2)))
-    assert share == 0 and holes.shape == (0, 2)
-
-
-def test_nothing_but_holes_where_every_posterior_is_far_off():
-    share, holes = hole_share(Posterior(torch.full((50, 2), 9.0), torch.full((50, 2), -2.0)))
-    assert share == 1 and holes.shape == (2000, 2)
-
-
-def test_holes_are_where_the_mixture_is_a_tenth_of_the_prior():
-    # q = N(0, s^2 I) has less than a tenth of the prior where |z|^2 > c, and |z|^2 / 2 is exponential under the prior.
-    variance = 0.25
-    c = 2 * math.log(10 / variance) / (1 / variance - 1)
-    share, holes = hole_share(Posterior(torch.zeros(5, 2), torch.full((5, 2), math.log(variance))), samples=20_000)
-    assert share == pytest.approx(math.exp(-c / 2), abs=0.015)
-    assert (holes.norm(dim=1) ** 2).min().item() == pytest.approx(c, rel=0.02)

@@ -71,9 +71,10 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 def rows_at_once(device: torch.device, row_bytes: int) -> int:
     """How many rows of `row_bytes` bytes a device should compute together: what all block sizes come from."""
-    if device.type == "cpu":
-        return max(1, PROCESSOR_BYTES // row_bytes)
-    return max(1, min(ACCELERATOR_BYTES, memory(device) // ACCELERATOR_PART or ACCELERATOR_BYTES) // row_bytes)
+    budget = PROCESSOR_BYTES
+    if device.type != "cpu":
+        budget = min(ACCELERATOR_BYTES, memory(device) // ACCELERATOR_PART or ACCELERATOR_BYTES)
+    return max(1, budget // max(1, row_bytes))
 
 
 def memory(device: torch.device) -> int:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from vaelib import data, device
 from vaelib.exact import identities
+from vaelib.exact.aggregate import hole_share
 from vaelib.exact.gaps import gaussian_elbo, split_gap
 from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
 from vaelib.measure import metrics
@@ -93,7 +94,7 @@ def latent_plane(
     known, asked = (train.mean, training.labels), (test_means, test_labels)
     labels = [count for count in LABELS if count <= len(training.labels)]
     numbers = {f"knn_accuracy_{count}": metrics.knn_accuracy(*known, *asked, count) for count in labels}
-    share, holes = metrics.hole_share(Posterior(*(t[:5000] for t in train)))
+    share, holes = hole_share(Posterior(*(t[:5000] for t in train)))
     arrays = {"confusions": metrics.latent_confusions(*known, *asked), "holes": holes.cpu().numpy()}
     return {**numbers, "hole_share": share}, arrays
 

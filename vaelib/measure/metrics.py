@@ -1,17 +1,12 @@
-"""What a latent plane and its samples are worth."""
-
-import math
+"""What a latent plane and its samples are worth, by nearest neighbours."""
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
-from vaelib import data, device
-from vaelib.models.vae import Posterior, log_normal
-from vaelib.training.objectives import log_sum_exp
+from vaelib import data
 
 NEIGHBOURS = 5
 
@@ -63,29 +58,6 @@ def class_shares(
     """[10] share of each digit among generated images, by their 5 nearest real images in pixel space."""
     knn = KNeighborsClassifier(NEIGHBOURS).fit(_array(images), _array(labels))
     return np.bincount(knn.predict(_array(samples)), minlength=data.CLASSES) / len(samples)
-
-
-def aggregate_posterior(posterior: Posterior, z: Float[Tensor, "points latent"]) -> Float[Tensor, " points"]:
-    """log of q(z), the mean of q(z | x) over images: where the encoder puts the data."""
-    parts = []
-    for chunk in z.split(device.rows_at_once(z.device, 8 * posterior.mean.numel())):
-        log_q = log_normal(chunk[:, None], posterior.mean, posterior.log_variance)
-        parts.append(log_sum_exp(log_q) - math.log(len(posterior.mean)))
-    return torch.cat(parts)
-
-
-def hole_share(
-    posterior: Posterior, samples: int = 2000, seed: int = 0, ratio: float = 0.1
-) -> tuple[float, Float[Tensor, "holes latent"]]:
-    """Share of prior samples that fall in holes, and the samples that do.
-
-    A hole is a place where the aggregate posterior has less than `ratio` of the prior's density: the decoder is
-    asked there for images it was hardly trained to make.
-    """
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(samples, posterior.mean.shape[-1], generator=rng).to(posterior.mean.device)
-    in_hole = aggregate_posterior(posterior, z) < log_normal(z) + math.log(ratio)
-    return in_hole.double().mean().item(), z[in_hole]
 
 
 def _array(values: Tensor) -> np.ndarray:

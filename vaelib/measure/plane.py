@@ -1,4 +1,4 @@
-"""What figures of the latent plane show, as arrays: exact posteriors, the aggregate posterior, paths between images."""
+"""What figures of the latent plane show, as arrays: exact posteriors, telling images, paths between images."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from vaelib import data
 from vaelib.exact.quadrature import Nodes, exact_log_likelihood
-from vaelib.measure.metrics import aggregate_posterior
 from vaelib.models.vae import VAE, Posterior, log_normal
 
 PANEL_POINTS = 160  # a side of the grid on which an exact posterior is drawn
@@ -51,14 +50,6 @@ def _square(
     corners = torch.cat([seen, (mean - 2.5 * deviation)[None], (mean + 2.5 * deviation)[None]])
     low, high = corners.amin(0), corners.amax(0)
     return (low + high) / 2, 0.55 * (high - low).max()
-
-
-@torch.no_grad()
-def density_grid(posterior: Posterior, extent: float, points: int = 100) -> np.ndarray:
-    """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2."""
-    axis = torch.linspace(-extent, extent, points, device=posterior.mean.device)
-    log_density = aggregate_posterior(posterior, torch.cartesian_prod(axis, axis))
-    return log_density.reshape(points, points).cpu().numpy()
 
 
 def telling_images(approximation: np.ndarray, amortisation: np.ndarray, log_px: np.ndarray) -> dict[str, int]:

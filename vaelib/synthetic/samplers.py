@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
-from vaelib.measure.metrics import aggregate_posterior
+from vaelib.exact.aggregate import aggregate_posterior
 from vaelib.models.likelihoods import Likelihood
 from vaelib.models.vae import VAE, Posterior, log_normal
 

@@ -1,0 +1,43 @@
+"""The aggregate posterior q(z), where the encoder puts the data, and the holes that it leaves in the prior."""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vaelib import device
+from vaelib.models.vae import Posterior, log_normal
+from vaelib.training.objectives import log_sum_exp
+
+
+def aggregate_posterior(posterior: Posterior, z: Float[Tensor, "points latent"]) -> Float[Tensor, " points"]:
+    """log of q(z), the mean of q(z | x) over images: where the encoder puts the data."""
+    parts = []
+    for chunk in z.split(device.rows_at_once(z.device, 8 * posterior.mean.numel())):
+        log_q = log_normal(chunk[:, None], posterior.mean, posterior.log_variance)
+        parts.append(log_sum_exp(log_q) - math.log(len(posterior.mean)))
+    return torch.cat(parts)
+
+
+def hole_share(
+    posterior: Posterior, samples: int = 2000, seed: int = 0, ratio: float = 0.1
+) -> tuple[float, Float[Tensor, "holes latent"]]:
+    """Share of prior samples that fall in holes, and the samples that do.
+
+    A hole is a place where the aggregate posterior has less than `ratio` of the prior's density: the decoder is
+    asked there for images it was hardly trained to make.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    z = torch.randn(samples, posterior.mean.shape[-1], generator=rng).to(posterior.mean.device)
+    in_hole = aggregate_posterior(posterior, z) < log_normal(z) + math.log(ratio)
+    return in_hole.double().mean().item(), z[in_hole]
+
+
+@torch.no_grad()
+def density_grid(posterior: Posterior, extent: float, points: int = 100) -> np.ndarray:
+    """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2."""
+    axis = torch.linspace(-extent, extent, points, device=posterior.mean.device)
+    log_density = aggregate_posterior(posterior, torch.cartesian_prod(axis, axis))
+    return log_density.reshape(points, points).cpu().numpy()
