@@ -151,7 +151,7 @@ def write(folder: Path, of: Records | None = None) -> Path:
     (folder / "summary.json").write_text(json.dumps(of))
     history = pd.DataFrame(
         {
-            "phase": ["model"] * 3 + ["encoder"] * 2,
+            "phase": ["training"] * 3 + ["encoder"] * 2,
             "epoch": [1, 2, 3, 1, 2],
             "validation_elbo": [-150.0, -140.0, -138.0, -147.0, -144.0],
         }

@@ -33,7 +33,7 @@ def test_no_exchange_rate_is_told_where_it_could_be_any_number(made, further):
 
 
 def test_the_end_of_a_learning_curve_counts_the_last_fifth_of_its_epochs():
-    phases = ["model"] * 10 + ["encoder"] * 2
+    phases = ["training"] * 10 + ["encoder"] * 2
     history = pd.DataFrame({"phase": phases, "validation_elbo": [-150.0 + i for i in range(10)] + [-200.0, -100.0]})
     assert architectures.curves(history) == {"curves": {"last": "2.00"}}
 

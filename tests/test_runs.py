@@ -14,8 +14,9 @@ from vaelib.files import RunError, atomic, resolve
 from vaelib.models.vae import VAE
 from vaelib.runs import records
 from vaelib.runs.parameters import ParameterError, check
+from vaelib.runs.provenance import SIDE_BY_SIDE
 from vaelib.runs.records import gather, read_record, read_records
-from vaelib.runs.run import SIDE_BY_SIDE, Run
+from vaelib.runs.run import Run
 from vaelib.runs.schemas import VAEParameters
 from vaelib.training.elbo import VAELoss
 
@@ -49,11 +50,16 @@ def finished(begin, images):
     """Make a finished run in a folder of this name."""
 
     def finished(name, **metrics):
-        run = begin(name)
-        run.finish({"elbo": -140.5} | metrics, images)
-        return run.folder
+        return finish(begin(name), images, {"elbo": -140.5} | metrics)
 
     return finished
+
+
+def finish(run, images, numbers=None, arrays=None):
+    """Finish a run whose only part holds these."""
+    run.add("All", numbers or {}, arrays or {})
+    run.finish(images, ["All"])
+    return run.folder
 
 
 @pytest.fixture
@@ -110,18 +116,48 @@ def test_all_wrong_parameters_are_named_in_one_message():
     assert all(part in text for part in ("'epohcs'", "epochs = -1", "architecture = 'vgg'", "seed = 'x'"))
 
 
-def test_a_missing_parameter_is_named():
-    with pytest.raises(ParameterError, match=r"epochs.*required"):
-        check(VAEParameters, {name: value for name, value in GOOD.items() if name != "epochs"})
+def test_a_parameter_that_is_not_set_has_the_default_of_the_schema():
+    config = check(VAEParameters, {name: value for name, value in GOOD.items() if name != "gap_images"})
+    assert config.gap_images == VAEParameters().gap_images != GOOD["gap_images"]
+
+
+def cells(*sources: str) -> dict:
+    """The variables of a session after these cells, as IPython keeps them, with the cell that checks as the last."""
+    namespace = {}
+    for source in sources:
+        exec(source, namespace)
+    return namespace | {"In": ["", *sources, "check"], "Out": {}}
+
+
+PARAMETERS = "\n".join(f"{name}: object = {value!r}" for name, value in GOOD.items())
 
 
 def test_what_a_notebook_holds_besides_parameters_is_no_parameter(config):
-    others = {"torch": torch, "np": np, "In": [""], "Out": {}, "_": 3, "__name__": "__main__", "f": refusal}
-    assert check(VAEParameters, GOOD | others) == config
+    for sources in (["import math\nname = 'x'", PARAMETERS], [PARAMETERS, "numbers = {}\nprint()", PARAMETERS]):
+        assert check(VAEParameters, cells(*sources)).model_dump() == config.model_dump()
 
 
-def test_a_second_pass_in_a_live_session_does_not_mind_its_variables(config):
-    assert check(VAEParameters, GOOD | {"config": config, "numbers": {}, "name": "x"}) == config
+@pytest.mark.parametrize("before", [[], ["numbers = dict()\nshown = 3"]])
+def test_a_misspelt_name_is_found_in_a_fresh_kernel_and_in_a_live_session_and_gone_when_corrected(before):
+    namespace = cells(*before, PARAMETERS + "\nlearnig_rate = 0.5")
+    with pytest.raises(ParameterError, match="did you mean 'learning_rate'") as caught:
+        check(VAEParameters, namespace)
+    assert str(caught.value).count("\n  ") == 1 and "learnig_rate" not in namespace
+    namespace["In"] = [*namespace["In"], PARAMETERS, "check"]
+    assert check(VAEParameters, namespace).learning_rate == 1e-3
+
+
+def test_what_papermill_injects_is_checked_too():
+    with pytest.raises(ParameterError, match="'epohcs' is not a parameter of this notebook: did you mean 'epochs'"):
+        check(VAEParameters, cells("import math", PARAMETERS, "# Parameters\nepohcs = 3"))
+
+
+def test_a_refused_configuration_leaves_nothing_of_an_earlier_one_in_the_session(begin):
+    run = begin()
+    namespace = cells(PARAMETERS + "\nepochs = -1") | {"config": run.config, "run": run, "model": VAE("mlp"), "n": 3}
+    with pytest.raises(ParameterError):
+        check(VAEParameters, namespace)
+    assert not {"config", "run", "model"} & set(namespace) and namespace["n"] == 3
 
 
 # --- atomic writes -----------------------------------------------------------------------------------------------
@@ -156,11 +192,10 @@ def test_a_full_disk_is_a_run_error_and_leaves_the_old_file_untouched(tmp_path):
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
-def test_an_array_file_that_cannot_be_written_is_a_run_error_and_a_written_one_others_may_read(begin):
-    run = begin()
-    run.write_arrays("arrays.safetensors", {"a": np.zeros(3)})
-    assert (run.folder / "arrays.safetensors").stat().st_mode & 0o777 == 0o644
-    with pytest.raises(RunError, match="could not be written"), atomic(run.folder / "more.safetensors") as path:
+def test_an_array_file_that_cannot_be_written_is_a_run_error_and_a_written_one_others_may_read(begin, images):
+    folder = finish(begin(), images, arrays={"a": np.zeros(3)})
+    assert (folder / "arrays.safetensors").stat().st_mode & 0o777 == 0o644
+    with pytest.raises(RunError, match="could not be written"), atomic(folder / "more.safetensors") as path:
         save_file({"a": np.zeros(3)}, path.parent / "missing" / path.name)
 
 
@@ -194,24 +229,25 @@ def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, begin):
 def test_a_record_holds_configuration_metrics_and_provenance(begin, images, monkeypatch):
     monkeypatch.setenv(SIDE_BY_SIDE, "3")
     run = begin(precision="bfloat16", device="cpu")
-    written = run.finish({"elbo": np.float64(-1.5), "kl": 2.0, "epochs": 3}, images)
+    finish(run, images, {"elbo": np.float64(-1.5), "kl": 2.0, "epochs": 3})
     record = json.loads((run.folder / "metrics.json").read_text())
-    assert record == written == read_record(run.folder)
+    assert record == read_record(run.folder)
     assert record["config"] | GOOD == record["config"] | {"precision": "auto", "device": "auto", "run_dir": "results/x"}
     assert record["metrics"] == {"elbo": -1.5, "kl": 2.0, "epochs": 3}
     provenance = record["provenance"]
     assert provenance["dataset_checksum"] == data.checksum(images) and provenance["device"] != ""
     assert provenance["precision"] == "bfloat16" and provenance["runs_side_by_side"] == 3
     assert {"commit", "python", "machine", "threads", "started", "finished", "wall_seconds"} <= set(provenance)
-    assert [path.name for path in run.folder.iterdir()] == ["metrics.json"]  # nothing temporary
+    names = sorted(path.name for path in run.folder.iterdir())
+    assert names == ["arrays.safetensors", "metrics.json", "parameters.json"]  # nothing temporary
 
 
 def test_a_finished_training_stays_with_the_run_and_is_not_done_again(begin, images, monkeypatch):
     def trained():
-        torch.manual_seed(0)
-        model, run = VAE("mlp"), begin()
-        history = run.train("model", VAELoss(model), images, images, run.config.settings())
-        run.finish({}, images)
+        run = begin()
+        model = run.model(VAE, "mlp")
+        history = run.train(VAELoss(model), images, images, run.config.settings())
+        finish(run, images)
         return model, history
 
     model, history = trained()
@@ -237,29 +273,27 @@ def test_starting_a_run_removes_the_record_of_the_earlier_one(finished, begin):
 
 def test_a_run_that_fails_leaves_no_record(begin, images, monkeypatch):
     run = begin()
-    run.write_text("history.csv", "epoch")
+    run.add("All", {"elbo": 1.0})
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(RunError, match="No space left"):
-        run.finish({"elbo": 1.0}, images)
-    assert [path.name for path in run.folder.iterdir()] == ["history.csv"]
+        run.finish(images, ["All"])
+    assert [path.name for path in run.folder.iterdir()] == ["parameters.json"]
 
 
 def test_a_number_that_json_does_not_know_is_not_recorded_as_one(begin, images):
     run = begin()
-    run.finish({"elbo": float("nan")}, images)
+    finish(run, images, {"elbo": float("nan")})
     text = (run.folder / "metrics.json").read_text()
     json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
-def test_arrays_come_back_as_they_were(begin):
-    run = begin()
+def test_arrays_come_back_as_they_were(begin, images):
     arrays = {"a": np.arange(6).reshape(2, 3).T, "b": np.array([1.5], dtype=np.float32)}
-    run.write_arrays("arrays.safetensors", arrays)
-    for name, array in records.arrays(run.folder).items():
+    for name, array in records.arrays(finish(begin(), images, arrays=arrays)).items():
         np.testing.assert_array_equal(array, arrays[name])
 
 

@@ -259,11 +259,11 @@ def test_a_decoder_trained_without_an_encoder_gets_one_afterwards_without_warm_u
     for phase in phases(loss, 5, 2):
         trainable.append([p.requires_grad for p in (loss.model.decoder[0].weight, loss.model.encoder[0].weight)])
         assert phase.loss.model is loss.model and phase.loss.protocol == "A"
-        if phase.name != "model":
+        if phase.name != "training":
             assert phase.loss.kl_warmup_epochs == 0 and phase.epochs == 2
     assert trainable == [[True, True], [False, True], [False, True]]
     assert all(parameter.requires_grad for parameter in loss.model.parameters())
-    assert [phase.name for phase in phases(loss, 5, 0)] == ["model"]
+    assert [phase.name for phase in phases(loss, 5, 0)] == ["training"]
 
 
 def test_training_raises_the_elbo(start):
@@ -321,8 +321,8 @@ def test_the_learning_rate_warms_up_and_falls_to_zero(steps, warmup):
 
 def test_progress_prints_a_line_an_epoch_with_the_time_left(capsys):
     epochs = [{"epoch": 1, "train_loss": 200.0, "validation_loss": 190.126, "seconds": 2.0}]
-    assert list(loop.progress(epochs, 3)) == epochs
-    assert capsys.readouterr().out == "epoch 1/3  loss 200, validation 190.1  2.0 s, 4 s left\n"
+    assert list(loop.progress(epochs, 3, "dreams")) == epochs
+    assert capsys.readouterr().out == "epoch 1/3 of dreams: loss 200, validation 190.1; 2.0 s, 4 s left\n"
 
 
 def test_without_validation_images_the_last_epoch_is_kept(images):

@@ -16,7 +16,7 @@ import grimp
 
 PACKAGE = "vaelib"
 # What no number comes from: drawing, reporting, and the checks that parameters pass before anything runs.
-PICTURES = (f"{PACKAGE}.plots", f"{PACKAGE}.report", f"{PACKAGE}.runs.parameters", f"{PACKAGE}.runs.schemas")
+PICTURES = tuple(f"{PACKAGE}.{name}" for name in ("plots", "report", "runs.parameters", "runs.fields", "runs.schemas"))
 
 MAGIC = re.compile(r"^([ \t]*)([%!].*)$", re.MULTILINE)  # a line of a notebook that is IPython's, not Python's
 

@@ -1,6 +1,7 @@
 """What a latent plane and its samples are worth, by nearest neighbours."""
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 from sklearn.metrics import confusion_matrix
 from sklearn.neighbors import KNeighborsClassifier
@@ -42,12 +43,12 @@ def latent_confusions(
 ) -> np.ndarray:
     """[10, 10] shares: row the true digit, column the digit of the 5 nearest training images in the plane."""
     knn = KNeighborsClassifier(NEIGHBOURS).fit(_array(train_means), _array(train_labels))
-    return confusion_shares(_array(test_labels), knn.predict(_array(test_means)))
+    return confusion_shares(test_labels, torch.as_tensor(knn.predict(_array(test_means))))
 
 
-def confusion_shares(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def confusion_shares(labels: Int64[Tensor, " images"], predicted: Int64[Tensor, " images"]) -> np.ndarray:
     """[10, 10] shares: row the true digit, column the predicted one."""
-    return confusion_matrix(labels, predicted, labels=range(data.CLASSES), normalize="true")
+    return confusion_matrix(_array(labels), _array(predicted), labels=range(data.CLASSES), normalize="true")
 
 
 def class_shares(

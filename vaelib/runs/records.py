@@ -14,6 +14,15 @@ from safetensors.numpy import load_file
 from vaelib.files import RunError, UserError, atomic, resolve
 
 RECORD = "metrics.json"
+BEGUN = "parameters.json"  # of a run that has begun: its notebook, and its parameters
+
+
+def notebook_of(folder: Path) -> str | None:
+    """The notebook whose run a folder holds, finished or not; None where it holds none."""
+    try:
+        return json.loads((folder / BEGUN).read_text(encoding="utf-8"))["notebook"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:

@@ -1,103 +1,55 @@
-"""The parameters of each notebook: types, ranges, and what belongs together."""
+"""The parameters of each notebook: types, ranges, defaults, and what belongs together."""
 
-from collections.abc import Iterable
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
 from annotated_types import Ge, Gt, Le
 from pydantic import AfterValidator, model_validator
 
-from vaelib import device
-from vaelib.data import DATASETS, HALVES
+from vaelib.data import HALVES
 from vaelib.models.likelihoods import LIKELIHOODS
-from vaelib.models.networks import ARCHITECTURES
-from vaelib.runs.parameters import Parameters
+from vaelib.runs.fields import (
+    Architecture,
+    Count,
+    Dataset,
+    Device,
+    Placed,
+    Positive,
+    Precision,
+    Rate,
+    RunFolders,
+    Trained,
+    none_twice,
+    one_of,
+)  # fmt: skip
 from vaelib.synthetic.arms import ARMS, BUDGETS
-from vaelib.training.loop import Settings
-
-
-def _one_of(names: Iterable[str]) -> AfterValidator:
-    """Accepts only these names, and says which they are."""
-
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"it must be one of {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _check_device(name: str) -> str:
-    try:
-        device = torch.device("cpu" if name == "auto" else name)
-        torch.empty(0, device=device, dtype=torch.float64)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"it cannot be used here ({reason}); auto takes the best there is") from None
-    return name
-
-
-def _none_twice(names: list[str]) -> list[str]:
-    if not names or len(set(names)) < len(names):
-        raise ValueError("it must name at least one, and none twice")
-    return names
-
 
 FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
 MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
-Positive = Annotated[int, Gt(0)]
-Count = Annotated[int, Ge(0)]  # 0 stands for all
-Rate = Annotated[float, Gt(0)]
-Precision = Literal["auto", "float32", "tf32", "bfloat16"]
-Dataset = Annotated[str, _one_of(DATASETS)]
-Architecture = Annotated[str, _one_of(ARCHITECTURES)]
-Device = Annotated[str, AfterValidator(_check_device)]
-RunFolders = Annotated[list[str], AfterValidator(_none_twice)]
-
-
-class Placed(Parameters):
-    """Parameters of every notebook: where its results go, and where it computes."""
-
-    run_dir: str
-    device: Device
-
-    @property
-    def target(self) -> torch.device:
-        """The device that `device` names here."""
-        return device.resolve(self.device)
-
-
-class Trained(Placed):
-    """Parameters of every notebook that trains."""
-
-    batch_size: Positive
-    learning_rate: Rate
-    seed: Count
-    precision: Precision
-
-    def settings(self, **others: Any) -> Settings:
-        """The settings of a training: these parameters, `epochs` where there is one, and `others`."""
-        own = {name: value for name, value in self if name in {field.name for field in fields(Settings)}}
-        return Settings(**own | {"precision": device.resolve_precision(self.precision, self.target)} | others)
 
 
 class VAEParameters(Trained):
     """Parameters of `notebooks/vae.ipynb`."""
 
-    dataset: Dataset
-    train_images: Count
-    test_images: Count
-    architecture: Architecture
-    latent_dim: Positive
-    likelihood: Annotated[str, _one_of(LIKELIHOODS)]
-    protocol: Literal["A", "B", "C"]
-    objective: Literal["elbo", "iwae", "marginal"]
-    importance_samples: Positive
-    kl_warmup_epochs: Annotated[float, Ge(0)]
-    epochs: Positive
-    encoder_epochs: Count
-    gap_images: Positive
+    notebook: ClassVar[str] = "vae"
+    run_dir: str = "results/notebook/vae"
+    dataset: Dataset = "MNIST"
+    train_images: Count = 0
+    test_images: Count = 0
+    architecture: Architecture = "resmlp"
+    latent_dim: Positive = 2
+    likelihood: Annotated[str, one_of(LIKELIHOODS)] = "bernoulli"
+    protocol: Literal["A", "B", "C"] = "A"
+    objective: Literal["elbo", "iwae", "marginal"] = "elbo"
+    importance_samples: Positive = 1
+    kl_warmup_epochs: Annotated[float, Ge(0)] = 0.0
+    epochs: Positive = 8
+    encoder_epochs: Count = 0
+    batch_size: Positive = 250
+    learning_rate: Rate = 0.002
+    seed: Count = 0
+    precision: Precision = "auto"
+    device: Device = "auto"
+    gap_images: Positive = 500
 
     @model_validator(mode="after")
     def _pixels_fit(self) -> "VAEParameters":
@@ -134,38 +86,55 @@ class VAEParameters(Trained):
 class LatentSpaceParameters(Placed):
     """Parameters of `notebooks/latent_space.ipynb`."""
 
-    vae_run: str
+    notebook: ClassVar[str] = "latent_space"
+    run_dir: str = "results/notebook/latent_space"
+    vae_run: str = "results/notebook/vae"
+    device: Device = "auto"
 
 
 class ClassifierParameters(Trained):
     """Parameters of `notebooks/classifier.ipynb`."""
 
-    dataset: Dataset
-    split: Annotated[str, _one_of(("train", *HALVES))]
-    train_images: Count
-    augmentation: Literal["none", "affine"]
-    epochs: Positive
+    notebook: ClassVar[str] = "classifier"
+    run_dir: str = "results/notebook/classifier"
+    dataset: Dataset = "MNIST"
+    split: Annotated[str, one_of(("train", *HALVES))] = "train"
+    train_images: Count = 0
+    augmentation: Literal["none", "affine"] = "affine"
+    epochs: Positive = 4
+    batch_size: Positive = 128
+    learning_rate: Rate = 0.004
+    seed: Count = 0
+    precision: Precision = "auto"
+    device: Device = "auto"
 
 
 class SynthesisParameters(Trained):
     """Parameters of `notebooks/synthesis.ipynb`."""
 
-    judge_run: str
-    critic_run: str
-    dataset: Dataset
-    generator: Literal["conditional", "per_digit", "regions", "around"]
-    architecture: Architecture
-    latent_dim: Positive
-    pixels: Literal["mean", "sample"]
-    beta: Annotated[float, Ge(0)]
-    task_weight: Annotated[float, Ge(0)]
-    spread: Annotated[float, Ge(0)]
-    train_images: Count
-    images: Count
-    epochs: Positive
-    updates: Positive
-    validation_seeds: Count
-    nll_images: Count
+    notebook: ClassVar[str] = "synthesis"
+    run_dir: str = "results/notebook/synthesis"
+    judge_run: str = ""
+    critic_run: str = ""
+    dataset: Dataset = "MNIST"
+    generator: Literal["conditional", "per_digit", "regions", "around"] = "conditional"
+    architecture: Architecture = "resmlp"
+    latent_dim: Positive = 2
+    pixels: Literal["mean", "sample"] = "mean"
+    beta: Annotated[float, Ge(0)] = 1.0
+    task_weight: Annotated[float, Ge(0)] = 0.0
+    spread: Annotated[float, Ge(0)] = 1.0
+    train_images: Count = 0
+    images: Count = 0
+    epochs: Positive = 8
+    batch_size: Positive = 250
+    learning_rate: Rate = 0.004
+    updates: Positive = 1000
+    validation_seeds: Count = 1
+    nll_images: Count = 1000
+    seed: Count = 0
+    precision: Precision = "auto"
+    device: Device = "auto"
 
     @model_validator(mode="after")
     def _regions_are_of_a_plane(self) -> "SynthesisParameters":
@@ -183,37 +152,64 @@ class SynthesisParameters(Trained):
 class AugmentationParameters(Trained):
     """Parameters of `notebooks/augmentation.ipynb`."""
 
-    generator_run: str
-    fraction: Annotated[float, Gt(0), Le(1)]
-    arms: Annotated[list[Annotated[str, _one_of(ARMS)]], AfterValidator(_none_twice)]
-    budgets: Annotated[list[Annotated[str, _one_of(BUDGETS)]], AfterValidator(_none_twice)]
-    updates: Positive
+    notebook: ClassVar[str] = "augmentation"
+    run_dir: str = "results/notebook/augmentation"
+    generator_run: str = "results/notebook/synthesis"
+    fraction: Annotated[float, Gt(0), Le(1)] = 0.2
+    arms: Annotated[list[Annotated[str, one_of(ARMS)]], AfterValidator(none_twice)] = [
+        "real",
+        "synthetic",
+        "duplicated",
+        "affine",
+        "further",
+        "synthetic_only",
+    ]
+    budgets: Annotated[list[Annotated[str, one_of(BUDGETS)]], AfterValidator(none_twice)] = ["updates", "epochs"]
+    updates: Positive = 1000
+    batch_size: Positive = 128
+    learning_rate: Rate = 0.004
+    seed: Count = 0
+    precision: Precision = "auto"
+    device: Device = "auto"
 
 
 class VAEGANParameters(Trained):
     """Parameters of `notebooks/vaegan.ipynb`."""
 
-    compared_runs: RunFolders
-    classifier_run: str
-    dataset: Dataset
-    train_images: Count
-    architecture: Architecture
-    latent_dim: Positive
-    gamma: Annotated[float, Ge(0)]
-    epochs: Positive
-    images: Annotated[int, Ge(100)]
+    notebook: ClassVar[str] = "vaegan"
+    run_dir: str = "results/notebook/vaegan"
+    compared_runs: RunFolders = ["results/notebook/vae"]
+    classifier_run: str = ""
+    dataset: Dataset = "MNIST"
+    train_images: Count = 20000
+    architecture: Architecture = "conv"
+    latent_dim: Positive = 2
+    gamma: Annotated[float, Ge(0)] = 1.0
+    epochs: Positive = 4
+    batch_size: Positive = 250
+    learning_rate: Rate = 0.001
+    images: Annotated[int, Ge(100)] = 10000
+    seed: Count = 0
+    precision: Precision = "auto"
+    device: Device = "auto"
 
 
 class TaskParameters(Placed):
     """Parameters of `notebooks/task.ipynb`."""
 
-    generator_runs: RunFolders
+    notebook: ClassVar[str] = "task"
+    run_dir: str = "results/notebook/task"
+    generator_runs: RunFolders = ["results/notebook/synthesis", "results/notebook/synthesis-task"]
+    device: Device = "auto"
 
 
 class ExactTrainingParameters(Placed):
     """Parameters of `notebooks/exact_training.ipynb`."""
 
-    vae_runs: RunFolders
-    points: Positive
-    images: Positive
-    seed: Count
+    notebook: ClassVar[str] = "exact_training"
+    run_dir: str = "results/notebook/exact_training"
+    vae_runs: RunFolders = ["results/notebook/vae"]
+    points: Positive = 4096
+    images: Positive = 300
+    seed: Count = 0
+    device: Device = "auto"

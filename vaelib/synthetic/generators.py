@@ -1,8 +1,9 @@
 """The four kinds of generators: which VAEs each trains, and how it gets an image for a label from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from vaelib import data
@@ -53,3 +54,8 @@ def unlabelled(model: VAE, count: int, seed: int) -> data.Images:
     with torch.no_grad():
         made = torch.cat([data.to_images(model.images(block)) for block in z.split(2000)])
     return data.Images(made, torch.full((count,), -1, device=model.device))
+
+
+def kept(arrays: Mapping[str, np.ndarray]) -> data.Images:
+    """The synthetic images that a run of `notebooks/synthesis.ipynb` keeps."""
+    return data.Images(torch.as_tensor(arrays["images"]), torch.as_tensor(arrays["image_labels"]))

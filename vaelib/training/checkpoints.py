@@ -61,6 +61,14 @@ def identity(loss: Loss, settings: Any, training: data.Images, validation: data.
     return json.dumps(parts, default=repr)
 
 
+def digest(model: nn.Module) -> str:
+    """Sixteen hexadecimal digits for a model's weights."""
+    checksum = hashlib.sha256()
+    for tensor in model.state_dict().values():
+        checksum.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return checksum.hexdigest()[:16]
+
+
 class Checkpoint:
     """Everything that an interrupted training needs to end with the same numbers as one never interrupted.
 
@@ -132,10 +140,7 @@ def _described(value: Any) -> Any:
     """A field of a loss as JSON knows it: of a network, what it is and a digest of its weights."""
     if not isinstance(value, nn.Module):
         return value
-    checksum = hashlib.sha256()
-    for tensor in value.state_dict().values():
-        checksum.update(tensor.detach().contiguous().cpu().numpy().tobytes())
-    return [type(value).__name__, getattr(value, "built_as", None), checksum.hexdigest()[:16]]
+    return [type(value).__name__, getattr(value, "built_as", None), digest(value)]
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from vaelib import data
 from vaelib.models.vae import VAE
-from vaelib.training.loss import Loss
+from vaelib.training.loss import Loss, Phase
 from vaelib.training.objectives import OBJECTIVES
 
 
@@ -39,14 +38,6 @@ class VAELoss(Loss):
         }
 
 
-class Phase(NamedTuple):
-    """A part of a training: its name, its loss, and how many epochs it lasts."""
-
-    name: str
-    loss: VAELoss
-    epochs: int
-
-
 def phases(loss: VAELoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
     """The training by `loss`, and then that of the encoder alone, for the decoder as it then is.
 
@@ -55,7 +46,7 @@ def phases(loss: VAELoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
     after the last all of them are again.
     """
     model: VAE = loss.model
-    yield Phase("model", loss, epochs)
+    yield Phase("training", loss, epochs)
     if encoder_epochs:
         model.decoder.requires_grad_(False)
         yield Phase("dreams", VAELoss(model, "sleep", loss.protocol), encoder_epochs)

@@ -117,14 +117,17 @@ def evaluate(loss: Loss, images: data.Images, seed: int = 0, batch_size: int = 1
     return {name: total / len(images.labels) for name, total in totals.items()}
 
 
-def progress(epochs: Iterable[dict[str, float]], total: int) -> Iterator[dict[str, float]]:
-    """Print a line an epoch on the way: what was learnt, how long it took, what is left."""
+def progress(epochs: Iterable[dict[str, float]], total: int, phase: str) -> Iterator[dict[str, float]]:
+    """Print a line an epoch on the way: what was learnt, how long it took, what is left of the phase."""
     for metrics in epochs:
         left = (total - metrics["epoch"]) * metrics["seconds"]
         losses = f"loss {metrics['train_loss']:.4g}"
         if "validation_loss" in metrics:
             losses += f", validation {metrics['validation_loss']:.4g}"
-        print(f"epoch {metrics['epoch']}/{total}  {losses}  {metrics['seconds']:.1f} s, {left:.0f} s left", flush=True)
+        print(
+            f"epoch {metrics['epoch']}/{total} of {phase}: {losses}; {metrics['seconds']:.1f} s, {left:.0f} s left",
+            flush=True,
+        )
         yield metrics
 
 

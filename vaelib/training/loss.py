@@ -1,6 +1,7 @@
 """What a training minimises: a model, what is asked of it, and which of its networks are trained apart."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -28,3 +29,11 @@ class Loss:
     def networks(self) -> list[nn.Module]:
         """The parts whose gradients are clipped apart from one another: by default the model as one."""
         return [self.model]
+
+
+class Phase(NamedTuple):
+    """A part of a training: its name, its loss, and how many epochs it lasts."""
+
+    name: str
+    loss: Loss
+    epochs: int

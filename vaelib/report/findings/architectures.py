@@ -38,7 +38,7 @@ def comparison(vaes: pd.DataFrame, order: list[str]) -> dict[str, Any]:
 
 def curves(history: pd.DataFrame) -> dict[str, Any]:
     """What the validation ELBO gained over the last fifth of the epochs: whether the training had come to its end."""
-    elbo = history[history.phase == "model"].validation_elbo.to_numpy()
+    elbo = history[history.phase == "training"].validation_elbo.to_numpy()
     return {"curves": {"last": f"{elbo[-1] - elbo[-1 - max(1, len(elbo) // 5)]:.2f}" if len(elbo) > 1 else "0"}}
 
 

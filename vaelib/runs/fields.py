@@ -1,0 +1,79 @@
+"""What the notebooks' parameters have in common: types with their ranges, and the bases of the schemas."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from pydantic import AfterValidator
+
+from vaelib import device
+from vaelib.data import DATASETS
+from vaelib.models.networks import ARCHITECTURES
+from vaelib.runs.parameters import Parameters
+from vaelib.training.loop import Settings
+
+
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Accepts only these names, and says which they are."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"it must be one of {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _check_device(name: str) -> str:
+    try:
+        device = torch.device("cpu" if name == "auto" else name)
+        torch.empty(0, device=device, dtype=torch.float64)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"it cannot be used here ({reason}); auto takes the best there is") from None
+    return name
+
+
+def none_twice(names: list[str]) -> list[str]:
+    """Refuses an empty list, and one that has a name twice."""
+    if not names or len(set(names)) < len(names):
+        raise ValueError("it must name at least one, and none twice")
+    return names
+
+
+Positive = Annotated[int, Gt(0)]
+Count = Annotated[int, Ge(0)]  # 0 stands for all
+Rate = Annotated[float, Gt(0)]
+Precision = Literal["auto", "float32", "tf32", "bfloat16"]
+Dataset = Annotated[str, one_of(DATASETS)]
+Architecture = Annotated[str, one_of(ARCHITECTURES)]
+Device = Annotated[str, AfterValidator(_check_device)]
+RunFolders = Annotated[list[str], AfterValidator(none_twice)]
+
+
+class Placed(Parameters):
+    """Parameters of every notebook: where its results go, and where it computes."""
+
+    run_dir: str
+    device: Device
+
+    @property
+    def target(self) -> torch.device:
+        """The device that `device` names here."""
+        return device.resolve(self.device)
+
+
+class Trained(Placed):
+    """Parameters of every notebook that trains."""
+
+    batch_size: Positive
+    learning_rate: Rate
+    seed: Count
+    precision: Precision
+
+    def settings(self, **others: Any) -> Settings:
+        """The settings of a training: these parameters, `epochs` where there is one, and `others`."""
+        own = {name: value for name, value in self if name in {field.name for field in fields(Settings)}}
+        return Settings(**own | {"precision": device.resolve_precision(self.precision, self.target)} | others)
