@@ -15,6 +15,7 @@ from torch import Tensor
 from vaelib import device
 from vaelib.exact.quadrature import CUTOFF, Exact, Nodes
 from vaelib.models.vae import VAE, Posterior
+from vaelib.progress import told
 from vaelib.training.objectives import kl_divergence
 
 
@@ -50,7 +51,7 @@ def gaussian_elbo(
     weight = torch.cartesian_prod(weights, weights).prod(-1) / (2 * math.pi)
     reconstruction = torch.empty(len(x), device=x.device)
     together = device.rows_at_once(x.device, 4 * x.shape[1] * len(noise))
-    for rows in torch.arange(len(x), device=x.device).split(together):
+    for rows in told(torch.arange(len(x), device=x.device).split(together), "ELBO"):
         z = posterior.mean[rows] + noise[:, None] * torch.exp(0.5 * posterior.log_variance[rows])
         reconstruction[rows] = weight @ model.likelihood.log_prob(x[rows], model.decode(z))
     return reconstruction - kl_divergence(posterior)

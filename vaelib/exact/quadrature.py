@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vaelib import data, device
 from vaelib.models.vae import VAE, log_normal
+from vaelib.progress import told
 from vaelib.training.objectives import log_sum_exp, log_weights
 
 CELL = 1.0  # side of a cell at level 0
@@ -155,7 +156,7 @@ def _integrate(
     order = owner.argsort(stable=True).split(counts.tolist())  # the pairs of each cell
     kept: list[Nodes] = []
     together = device.rows_at_once(statistics.device, 4 * data.PIXELS * NODES**2)  # cells decoded
-    for first in range(0, len(cells), together):
+    for first in told(range(0, len(cells), together), f"log p(x) at a step of {side / NODES:.3g}"):
         z = cell_nodes(cells[first : first + together], side)
         eta, log_partition = model.likelihood.natural(model.decode(z))
         constant = log_normal(z) - log_partition
@@ -206,7 +207,8 @@ def importance_weights(
 ) -> Float[Tensor, "samples images"]:
     """log w_k = log p(x, z_k) - log q(z_k | x) for draws z_k from the encoder's q, for any latent dimension."""
     blocks = []
-    for rows in x.split(max(1, 20_000 // samples)):  # the same blocks on every device, and so the same draws
+    together = max(1, 20_000 // samples)  # the same blocks on every device, and so the same draws
+    for rows in told(x.split(together), "importance weights"):
         posterior = model.posterior(rows)
         blocks.append(log_weights(model, rows, posterior, posterior.sample(samples, rng)))
     return torch.cat(blocks, dim=1)

@@ -8,6 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
 
 from vaelib import data
+from vaelib.progress import told
 
 NEIGHBOURS = 5
 
@@ -28,7 +29,7 @@ def knn_accuracy(
     rng = np.random.default_rng(seed)
     means, labels = _array(train_means), _array(train_labels)
     scores = []
-    for _ in range(draws):
+    for _ in told(range(draws), f"neighbours among {labelled} labels"):
         chosen = rng.choice(len(labels), labelled, replace=False)
         knn = KNeighborsClassifier(NEIGHBOURS).fit(means[chosen], labels[chosen])
         scores.append(knn.score(_array(test_means), _array(test_labels)))

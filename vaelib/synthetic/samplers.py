@@ -15,6 +15,7 @@ from vaelib import data
 from vaelib.exact.aggregate import aggregate_posterior
 from vaelib.models.likelihoods import Likelihood
 from vaelib.models.vae import VAE, Posterior, log_normal
+from vaelib.progress import told
 
 Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "count outputs"]]
 
@@ -104,7 +105,7 @@ def synthesise(
 ) -> data.Images:
     """One image for each label, in blocks: its mean pixels, or one draw of every pixel from p(x | z)."""
     blocks = []
-    for block in labels.split(2000):
+    for block in told(labels.split(2000), "images"):
         outputs = sampler(block, rng)
         x = likelihood.mean(outputs) if pixels == "mean" else likelihood.sample(outputs, rng)
         blocks.append(data.to_images(x))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vaelib import data, device
 from vaelib.files import UserError
+from vaelib.progress import told
 from vaelib.training.checkpoints import Checkpoint, identity
 from vaelib.training.loss import Loss
 
@@ -75,7 +76,8 @@ def train(
         model.train()
         passes = math.ceil(epoch_images / len(training.labels))
         order = [torch.randperm(len(training.labels), generator=rng, device=target) for _ in range(passes)]
-        for i, index in enumerate(torch.cat(order)[:epoch_images].split(settings.batch_size)):
+        batches = torch.cat(order)[:epoch_images].split(settings.batch_size)
+        for i, index in enumerate(told(batches, "training")):
             step = epoch * steps + i
             for group in optimiser.param_groups:
                 group["lr"] = settings.learning_rate * _schedule(step, settings.epochs * steps)
