@@ -216,3 +216,21 @@ def test_figures_of_runs_tell_their_numbers(arrays):
     assert [axes.get_title() for axes in of_runs.bent_posteriors(arrays).axes[:5]] == [
         "0.5 nats", "0.4 nats", "0.3 nats", "0.2 nats", "0.1 nats",
     ]  # fmt: skip
+
+
+def test_changes_of_arms_are_points_above_the_real_images_alone():
+    accuracies = pd.DataFrame({"updates": [0.97, 0.98], "epochs": [0.96, 0.985]}, index=["real", "synthetic"])
+    figure = charts.arm_changes(accuracies, {"synthetic": "real + synthetic"})
+    assert [bar.get_width() for bar in figure.axes[0].patches] == pytest.approx([1.0, 2.5])
+    assert "real + synthetic: +1.00 at equal updates, +2.50 at equal epochs" in alt(figure)
+
+
+def test_a_learning_curve_shows_its_first_validation_and_its_second_epoch():
+    history = pd.DataFrame({"epoch": [1, 2], "validation_elbo": [-160.0, -150.0], "train_elbo": [-230.0, -170.0]})
+    low, high = charts.learning_curves({"mlp": history}, "A").axes[0].get_ylim()
+    assert low <= -170 and high >= -150 and low > -230
+
+
+def test_rows_of_a_sheet_have_their_names(arrays):
+    axes = of_runs.synthetic_images({"shown": np.zeros((150, 784), dtype=np.uint8)}).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == list("0123456789")

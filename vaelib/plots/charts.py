@@ -17,7 +17,10 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str, quanti
         axes.plot(history.epoch, history.validation_elbo, color=colour, marker=".", label=name)
         axes.plot(history.epoch, history.train_elbo, color=colour, linestyle="--", alpha=0.7)
     best = max(history.validation_elbo.max() for history in histories.values())
-    worst = min(history.validation_elbo.iloc[min(1, len(history) - 1)] for history in histories.values())
+    # All but the mean over the first epoch of a training, which begins at chance.
+    worst = min(
+        [*(h.validation_elbo.min() for h in histories.values()), *(h.train_elbo[1:].min() for h in histories.values())]
+    )
     axes.set_ylim(worst - 2, best + 2)
     axes.set(xlabel="epoch", ylabel=f"{quantity}, protocol {protocol} (nats)")
     axes.legend(title="solid: validation\ndashed: training", loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -160,6 +163,29 @@ def digit_changes(changes: Mapping[str, Sequence[tuple[float, float]]]) -> Figur
     return describe(
         figure, "Bars of the change of accuracy by digit. " + "; ".join(f"{n}: {t}" for n, t in told.items()) + "."
     )
+
+
+@in_house_style
+def arm_changes(accuracies: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    """Accuracy of every arm less that of the real images alone, in points, a bar for each budget.
+
+    `accuracies` has a row an arm and a column a budget, as shares; `names` maps the arms to what the axis calls them.
+    """
+    changes = 100 * (accuracies - accuracies.loc["real"]).drop(index="real")
+    figure, axes = new_figure(WIDTH, 0.5 + 0.4 * len(changes))
+    height = 0.8 / len(changes.columns)
+    for i, budget in enumerate(changes):
+        axes.barh(np.arange(len(changes)) + i * height, changes[budget], height, label=f"equal {budget}")
+    axes.set_yticks(np.arange(len(changes)) + 0.4 - height / 2, [names[arm] for arm in changes.index])
+    axes.axvline(0, color="0.3", linewidth=0.8)
+    axes.set(xlabel="change of the test accuracy (points)")
+    axes.invert_yaxis()
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    told = "; ".join(
+        f"{names[arm]}: " + ", ".join(f"{change:+.2f} at equal {budget}" for budget, change in row.items())
+        for arm, row in changes.iterrows()
+    )
+    return describe(figure, f"Bars of the change of accuracy against the real images alone, in points. {told}.")
 
 
 @in_house_style

@@ -12,7 +12,8 @@ import numpy as np
 from IPython.display import Image, display
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse, Patch
 from scipy.special import ndtri
 
 DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blind readers can tell apart
@@ -77,8 +78,13 @@ def _show(axes, picture: np.ndarray, title: str = "") -> None:
 
 
 @in_house_style
-def galleries(pictures: Mapping[str, np.ndarray], columns: int, alt: str, across: int = 4) -> Figure:
-    """Several sheets of digits side by side, each under its name; `pictures` maps names to [count, 784] images."""
+def galleries(
+    pictures: Mapping[str, np.ndarray], columns: int, alt: str, across: int = 4, row_names: Sequence[str] = ()
+) -> Figure:
+    """Several sheets of digits side by side, each under its name; `pictures` maps names to [count, 784] images.
+
+    `row_names` stand before the rows of each sheet.
+    """
     rows = -(-len(pictures) // across)
     across = min(across, len(pictures))
     deep = max(-(-len(images) // columns) for images in pictures.values()) / columns
@@ -90,6 +96,8 @@ def galleries(pictures: Mapping[str, np.ndarray], columns: int, alt: str, across
     for ax, (name, images) in zip(axes.flat, pictures.items(), strict=False):
         _show(ax, 255 - tile(255 - images, columns, gap=1), name)
         ax.set_axis_on()
+        ax.set_yticks([14 + 29 * row for row in range(len(row_names))], row_names)
+        ax.tick_params(length=0)
     return describe(figure, alt)
 
 
@@ -165,13 +173,14 @@ def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str
 
     `panels` are those of `measure.plane.posterior_panels`.
     """
-    figure, axes = new_figure(WIDTH, 0.45 * WIDTH, nrows=2, ncols=len(titles), height_ratios=[1, 1.6])
+    figure, axes = new_figure(WIDTH, 0.5 * WIDTH, nrows=2, ncols=len(titles), height_ratios=[1, 1.6])
+    names = {"q": "encoder's Gaussian, 1 and 2 standard deviations", "best": "the same of the best Gaussian"}
     for i, (above, below) in enumerate(axes.T):
         _show(above, panels["image"][i].reshape(28, 28), titles[i])
         log_density, extent = panels["log_density"][i].T, panels["extent"][i]
         highest = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
         below.imshow(log_density, origin="lower", extent=extent, cmap="Greys", vmin=highest - 8, vmax=highest)
-        for name, colour in zip(("q", "best"), DIGIT_COLOURS, strict=False):
+        for name, colour in zip(names, DIGIT_COLOURS, strict=False):
             mean, deviation = panels[f"{name}_mean"][i], panels[f"{name}_deviation"][i]
             for sigmas in (1, 2):
                 below.add_patch(Ellipse(mean, *(2 * sigmas * deviation), fill=False, color=colour, linewidth=1.0))
@@ -179,6 +188,13 @@ def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str
         below.set(xlim=(left, right), ylim=(bottom, top))  # ellipses outside would widen the view
         below.tick_params(labelsize=6)
         below.locator_params(nbins=3)
+        below.set_xlabel("$z_1$", labelpad=1)
+    axes[1, 0].set_ylabel("$z_2$", labelpad=1)
+    keys = [Patch(color="0.4", label="exact posterior (logarithmic)")]
+    keys += [
+        Line2D([], [], color=colour, label=name) for name, colour in zip(names.values(), DIGIT_COLOURS, strict=False)
+    ]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=7)
     return describe(figure, alt)
 
 

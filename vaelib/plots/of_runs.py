@@ -15,6 +15,7 @@ Arrays = Mapping[str, np.ndarray]
 
 TELLING = ("median\ngap", "largest\napproximation gap", "largest\namortisation gap", "lowest\nlog p(x)")
 PATHS = [(0, 1), (4, 9), (3, 8), (7, 2), (5, 6)]  # the digits that paths in the plane lead from and to
+DIGITS = "0123456789"
 EXTENT = 4.0  # the map of the aggregate posterior covers [-4, 4]^2
 
 
@@ -114,7 +115,9 @@ def paths(arrays: Arrays) -> Figure:
     """Straight paths in the plane from one digit to another."""
     alt = "Five rows of digits, each turning step by step from one test image's reconstruction into another's: "
     pairs = ", ".join(f"{a} to {b}" for a, b in PATHS)
-    return _sheet(arrays["paths"], len(arrays["paths"]) // len(PATHS), "", f"{alt}{pairs}.")
+    names = [f"{a} to {b}" for a, b in PATHS]
+    columns = len(arrays["paths"]) // len(PATHS)
+    return figures.galleries({"": arrays["paths"]}, columns, f"{alt}{pairs}.", across=1, row_names=names)
 
 
 # --- classifier.ipynb, synthesis.ipynb ---------------------------------------------------------------------------
@@ -132,7 +135,8 @@ def wrong(arrays: Arrays) -> Figure:
 
 def synthetic_images(arrays: Arrays) -> Figure:
     """Synthetic images, a row a digit."""
-    return _sheet(arrays["shown"], 15, "", "Synthetic images, a row for each digit from 0 to 9.")
+    alt = "Synthetic images, a row for each digit from 0 to 9."
+    return figures.galleries({"": arrays["shown"]}, 15, alt, across=1, row_names=DIGITS)
 
 
 def mislabelled(arrays: Arrays) -> Figure:
@@ -179,7 +183,7 @@ def task_samples(arrays: Arrays) -> Figure:
     """The same latents and labels without a classifier in the loss and with the largest weight."""
     sheets = {f"weight {weight}": sheet for weight, sheet in part(arrays, "samples").items()}
     alt = "Sheets of synthetic digits, a row for each digit, without and with the classifier in the loss."
-    return figures.galleries(sheets, 12, alt, across=2)
+    return figures.galleries(sheets, 12, alt, across=2, row_names=DIGITS)
 
 
 def pleasing(arrays: Arrays) -> Figure:

@@ -169,8 +169,8 @@ class Run:
         """The numbers of all parts so far."""
         return {name: number for part in self._current().values() for name, number in part.numbers.items()}
 
-    def finish(self, images: data.Images, parts: Sequence[str]) -> pd.DataFrame:
-        """Write everything, the record last; from here on the folder is a result. Returns the numbers.
+    def finish(self, images: data.Images, parts: Sequence[str]) -> None:
+        """Write everything, the record last, and say where; from here on the folder is a result.
 
         `images` are those that the run is about: the record keeps their checksum. Raises `RunError` unless all `parts`
         are there, describe the weights as they are, and were made in this order, since each may build on those before.
@@ -209,7 +209,7 @@ class Run:
             },
         }
         self._write(RECORD, json.dumps(record, indent=2))
-        return pd.Series(record["metrics"]).to_frame("value")
+        print(f"Written to {self.folder}: the record {RECORD}, and {', '.join(sorted(self._files()))}")
 
     # --- what belongs together -----------------------------------------------------------------------------------
 
@@ -229,6 +229,9 @@ class Run:
             if own is model:
                 return name
         raise RunError("this model belongs to another run: run the cell that builds it, then this one again.")
+
+    def _files(self) -> list[str]:
+        return [path.name for path in self.folder.iterdir() if path.name not in (RECORD, BEGUN)]
 
     def _write(self, name: str, text: str) -> None:
         with atomic(self.folder / name) as temporary:

@@ -1,0 +1,39 @@
+"""The numbers of a trained VAE in words: what each says, and of which images."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+ALL, FIRST = "all {images:,} test images", "the first {gap_images:,} test images"
+# The names of a record, what they say, and what they were measured on. Internal checks are left out.
+MEANINGS = {
+    "exact_nll": ("−log p(x), exactly: what the model needs to describe an image", ALL),
+    "exact_nll_error": ("the error of that, as halving the step and widening the box show it", ALL),
+    "elbo": ("the bound that was trained on, with the encoder's Gaussian", ALL),
+    "reconstruction": ("its first part: log p(x | z) for z from the encoder", ALL),
+    "kl": ("its second part: what the encoder says of an image beyond the prior", ALL),
+    "gap_exact_nll": ("−log p(x) again, to compare with the rows below", FIRST),
+    "gap_elbo": ("the ELBO again", FIRST),
+    "approximation_gap": ("what is lost because no diagonal Gaussian fits the posterior", FIRST),
+    "amortisation_gap": ("what is lost because the encoder misses the best one", FIRST),
+    "iwae_5_bound": ("the importance-weighted bound with 5 draws", FIRST),
+    "iwae_50_bound": ("the same with 50", FIRST),
+    "iwae_500_bound": ("the same with 500, the usual stand-in for log p(x)", FIRST),
+    "knn_accuracy_100": ("share of digits right by 5 neighbours in the plane, with 100 labels", "all test images"),
+    "knn_accuracy_1000": ("the same with 1,000 labels", "all test images"),
+    "hole_share": ("share of prior samples where the encoder puts hardly any data", "2,000 samples"),
+}
+
+
+def in_words(numbers: Mapping[str, float], images: int) -> pd.DataFrame:
+    """A row for each number that has a meaning here: its name, value, what it says, and what it was measured on.
+
+    `images` is the number of test images; `numbers` may have `gap_images`, on how many of them the gaps were split.
+    """
+    counts = {"images": images, "gap_images": int(numbers.get("gap_images", images))}
+    rows = {
+        name: {"value": round(numbers[name], 3), "says": says, "measured on": where.format(**counts)}
+        for name, (says, where) in MEANINGS.items()
+        if name in numbers
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("number")
