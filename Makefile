@@ -38,8 +38,8 @@ lint: $(INSTALLED)  ## check the code's style, and that no room imports one abov
 	@$(BIN) -m ruff format --check $(wildcard $(LINTED))
 	@$(VENV)/bin/lint-imports --no-cache --no-logo
 
-lab: $(INSTALLED)  ## open the notebooks in JupyterLab
-	@$(BIN) -m jupyterlab
+lab: $(INSTALLED)  ## open copies of the notebooks in JupyterLab; OPTIONS="--no-browser" and the like are passed on
+	@$(BIN) workflow/lab.py $(OPTIONS)
 
 bench: $(INSTALLED)  ## measure the training's throughput
 	@$(BIN) benchmarks/throughput.py
