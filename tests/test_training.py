@@ -122,12 +122,14 @@ def test_a_training_that_runs_away_stops_with_a_message(start):
         list(start(learning_rate=1e12)[1])
 
 
-def test_a_finished_checkpoint_gives_the_record_and_the_best_weights_at_once(start, tmp_path):
+def test_a_finished_checkpoint_gives_the_record_and_the_best_weights_at_once(start, tmp_path, capsys):
     path = tmp_path / "checkpoint.safetensors"
     model, epochs = start(checkpoint=path)
     history = list(epochs)
+    capsys.readouterr()
     again, epochs = start(checkpoint=path)
     assert list(epochs) == history and same_weights(model, again)
+    assert capsys.readouterr().out == "  3 of 3 epochs were trained before, as checkpoint.safetensors\n"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,8 @@ def train(
     steps = math.ceil(epoch_images / settings.batch_size)
     state = Checkpoint(model, optimiser, rng, checkpoint, known_as)
     state.restore()
+    if state.history:
+        print(f"  {len(state.history)} of {settings.epochs} epochs were trained before, as {checkpoint.name}", flush=True)
     yield from state.history
 
     for epoch in range(len(state.history), settings.epochs):
