@@ -4,6 +4,7 @@ Its runs bear other names than those of the project's scales wherever a name is 
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ PROVENANCE = {
     "threads": 1, "runs_side_by_side": 2,
 }  # fmt: skip
 ARMS = {"real": 0.96, "synthetic": 0.97, "duplicated": 0.962, "affine": 0.965, "further": 0.98, "synthetic_only": 0.9}
+
+ERRORS = {f"{way}_error_{d}": size * d for way, size in (("grid", 1.5), ("draws", 0.1)) for d in (2, 5, 20)}
+SHARES = {"largest_class_share": 0.2, "smallest_class_share": 0.04}
 
 Records = dict[str, dict[str, Any]]
 
@@ -72,8 +76,7 @@ def records() -> Records:
     """A record by run name, for every experiment."""
     classifier = {"train_images": 0, "epochs": 3, "batch_size": 50, "learning_rate": 0.004, "seed": 0}
     gan = {"architecture": "conv", "train_images": 30_000, "gamma": 1.0, "epochs": 4, "batch_size": 250,
-           "learning_rate": 0.001, "seed": 0}  # fmt: skip
-    errors = {f"{way}_error_{d}": size * d for way, size in (("grid", 1.5), ("draws", 0.1)) for d in (2, 5, 20)}
+           "learning_rate": 0.001, "seed": 0, "compared_runs": [f"any/vae/{name}-seed0" for name in ("conv", "deep")]}  # fmt: skip
     exact = {"objective": "marginal", "importance_samples": 32, "encoder_epochs": 2, "amortisation_gap": 15.5}
     swept = ["synthesis/plain", "synthesis/told"]
     return {
@@ -85,16 +88,42 @@ def records() -> Records:
         "latent_space/first": record({"vae_run": "any/vae/deep-seed0"}, {}),
         "latent_space/second": record({"vae_run": "any/vae/mlp-seed1"}, {}),
         "latent_space/third": record({"vae_run": "any/vae/conv-seed0"}, {}),
-        "exact_training/any": record({"vae_runs": ["vae/conv-seed0", "vae/deep-seed0"], "points": 4096}, errors),
+        "exact_training/any": record({"vae_runs": ["vae/conv-seed0", "vae/deep-seed0"], "points": 4096}, ERRORS),
         "classifier/half": record({**classifier, "split": "first_half"}, {"test_accuracy": 0.9, "parameters": 7}),
         "classifier/whole": record({**classifier, "split": "train"}, {"test_accuracy": 0.99, "parameters": 170_000}),
         "synthesis/told": generator(10.0, 2, -0.01),
         "synthesis/plain": generator(0.0, 2, -0.02),
         "synthesis/near": generator(0.0, 64, 0.01),
         "task/any": record({"generator_runs": [f"any/{name}" for name in swept]}, {}),
-        "vaegan/any": record(gan, {"largest_class_share": 0.2, "smallest_class_share": 0.04}),
+        "vaegan/any": record(gan, SHARES),
         **{f"augmentation/{int(10 * f)}-{seed}": augmented(f, seed) for f in (0.2, 1.0) for seed in (0, 1)},
     }
+
+
+def of_settings(runs: Mapping[str, Mapping[str, Any]]) -> Records:
+    """A record for each run of a scale, whose parameters are given by its name."""
+    return {name: of_run(place, name, settings) for place, (name, settings) in enumerate(runs.items())}
+
+
+def of_run(place: int, name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of one run; a later VAE is a better one, but for what it is trained by, and so is a generator."""
+    metrics: Mapping[str, Any] = {}
+    match name.split("/")[0]:
+        case "vae":
+            metrics = vae(settings["architecture"], 150.0 - place)["metrics"]
+        case "exact_training":
+            metrics = ERRORS
+        case "classifier":
+            metrics = {"test_accuracy": 0.99, "parameters": 170_000}
+        case "synthesis":
+            metrics = generator(settings["task_weight"], settings["latent_dim"], 0.001 * place)["metrics"]
+        case "vaegan":
+            metrics = SHARES
+        case "augmentation":
+            all_arms = augmented(settings["fraction"], settings["seed"])["metrics"]
+            trained = [f"_{arm}_{budget}" for arm in settings["arms"] for budget in settings["budgets"]]
+            metrics = {name: all_arms[name] for name in all_arms if name.endswith(("real_images", *trained))}
+    return record(dict(settings), dict(metrics))
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -113,32 +142,34 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
-def sweep() -> pd.DataFrame:
+def sweep(weights: Sequence[float]) -> pd.DataFrame:
     """A classifier in the loss: with its weight the label error falls, at a cost."""
+    step = np.arange(len(weights))
     return pd.DataFrame(
         {
-            "task_weight": [0.0, 10.0],
-            "judge_error": [0.02, 0.004],
-            "critic_error": [0.03, 0.001],
-            "exact_nll": [120.0, 121.5],
-            "cas": [0.9, 0.93],
-            "precision": [0.9, 0.8],
-            "recall": [0.05, 0.04],
-            "frechet_distance": [300.0, 200.0],
+            "task_weight": sorted(weights),
+            "judge_error": 0.02 / 5**step,
+            "critic_error": 0.03 / 30**step,
+            "exact_nll": 120 + 1.5 * step,
+            "cas": 0.9 + 0.03 * step,
+            "precision": 0.9 - 0.1 * step,
+            "recall": 0.05 - 0.01 * step,
+            "frechet_distance": 300 / 1.5**step,
         }
     )
 
 
-def compared() -> pd.DataFrame:
-    """Samples of a VAE-GAN, of two VAEs, and training images."""
+def compared(vaes: Sequence[str]) -> pd.DataFrame:
+    """Samples of a VAE-GAN, of VAEs that are the nearer to real images the later they come, and training images."""
+    step = np.arange(len(vaes))
     return pd.DataFrame(
         {
-            "model": ["vaegan", "conv-seed0", "deep-seed0", "training images"],
-            "frechet_distance": [220.0, 250.0, 110.0, 1.0],
-            "precision": [0.5, 0.9, 0.9, 0.95],
-            "recall": [0.003, 0.0, 0.0, 0.86],
-            "sharpness": [0.04, 0.01, 0.012, 0.05],
-            "exact_nll": [np.nan, 130.0, 124.0, np.nan],
+            "model": ["vaegan", *vaes, "training images"],
+            "frechet_distance": [220.0, *(250 / (1 + step)), 1.0],
+            "precision": [0.5, *(0.9 + 0 * step), 0.95],
+            "recall": [0.003, *(0.0 * step), 0.86],
+            "sharpness": [0.04, *(0.01 + 0.002 * step), 0.05],
+            "exact_nll": [np.nan, *(130.0 - 6 * step), np.nan],
         }
     )
 
@@ -159,7 +190,12 @@ def write(folder: Path, of: Records | None = None) -> Path:
     for name in (name for name in of if name.startswith("vae/")):
         save_file(arrays(), folder / name / "arrays.safetensors")
         history.to_csv(folder / name / "history.csv", index=False)
-    for run, name, frame in (("task/any", "sweep", sweep()), ("vaegan/any", "comparison", compared())):
-        if run in of:
-            frame.to_csv(folder / run / f"{name}.csv", index=False)
+    for name, run in of.items():
+        if name.startswith("task/") and "generator_runs" in run["config"]:
+            generators = [of["/".join(path.split("/")[-2:])] for path in run["config"]["generator_runs"]]
+            weights = [generator["config"]["task_weight"] for generator in generators]
+            sweep(weights).to_csv(folder / name / "sweep.csv", index=False)
+        if name.startswith("vaegan/"):
+            vaes = [path.split("/")[-1] for path in run["config"]["compared_runs"]]
+            compared(vaes).to_csv(folder / name / "comparison.csv", index=False)
     return folder

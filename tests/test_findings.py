@@ -75,7 +75,23 @@ def test_every_device_is_named_where_a_scale_was_computed_on_two(tmp_path):
     }
     said, _ = words_of_machine(tmp_path, runs)
     assert said["provenance"]["device"] == "A processor and Another"
+    assert said["provenance"]["commit"] == "0123456789"
     assert said["timing"] == "measured on A processor, 8 processor threads a run, one run at a time"
+
+
+@pytest.mark.parametrize(
+    ("commits", "changes"),
+    [(["abc+", "abc"], ", with changes that are not committed"), (["abc", "def+"], ", with changes that are not "
+     "committed"), (["abc", "abc"], ""), ([None, None], "")],
+)  # fmt: skip
+def test_code_that_was_not_committed_is_told_of(commits, changes, tmp_path):
+    first, second = ({"commit": commit} for commit in commits)
+    runs = {
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 130.0, 0, first),
+        "task/any": made_up_scale.record({}, {}, **second),
+    }
+    said, _ = words_of_machine(tmp_path, runs)
+    assert said["provenance"]["commit"] == (commits[0] or "unknown") and said["provenance"]["changes"] == changes
 
 
 def test_the_cost_of_the_usual_precision_is_told_by_a_twin_in_float32(tmp_path):
@@ -111,7 +127,7 @@ def test_nothing_is_compared_where_everything_was_trained_in_float32(tmp_path):
 def vaes() -> pd.DataFrame:
     """Two architectures, one of them trained on log p(x) too; two seeds of that."""
     common = {"protocol": "A", "approximation_gap": 0.5, "kl": 7.0, "epochs": 3, "importance_samples": 5,
-              "latent_dim": 2, "encoder_epochs": 3}  # fmt: skip
+              "latent_dim": 2, "encoder_epochs": 3, "precision": "auto", "kl_warmup_epochs": 0.0}  # fmt: skip
     rows = [
         ("vae/big-seed0", "big", "big", "elbo", 130.0, -136.0, 5.5, 60.0, 0.0),
         ("vae/big-iwae5-seed0", "big-iwae5", "big", "iwae", 128.0, -136.0, 7.5, 90.0, 0.0),

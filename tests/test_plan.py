@@ -13,6 +13,7 @@ import needs
 import plan
 
 VAE = {"objective": "elbo", "protocol": "A"}
+PAIR = {"generator": "conditional", "latent_dim": 2}
 ARM = {"seed": 0, "budgets": ["updates", "epochs"], "generator_run": "synthesis/plain"}
 FEW = ARM | {"fraction": 0.2, "arms": [*needs.ARMS]}
 ALL = ARM | {"fraction": 1.0, "arms": ["real", "further", "synthetic"]}
@@ -25,8 +26,8 @@ COMPLETE = {  # the least that the report needs
     "latent_space/other": {"vae_run": "vae/mlp-exact-seed0"},
     "exact_training/any": {"vae_runs": ["vae/mlp-seed0", "vae/mlp-exact-seed0"]},
     "classifier/any": {"split": "train"},
-    "synthesis/plain": {"task_weight": 0.0},
-    "synthesis/task": {"task_weight": 10},
+    "synthesis/plain": PAIR | {"task_weight": 0.0},
+    "synthesis/task": PAIR | {"task_weight": 10},
     "task/any": {"generator_runs": ["synthesis/plain", "synthesis/task"]},
     "augmentation/few": FEW,
     "augmentation/all": ALL,
@@ -75,16 +76,38 @@ def test_a_scale_without_an_experiment_of_the_report_is_refused(toy: Toy):
         ({"vae/mlp-exact-seed0": VAE | {"architecture": "mlp"}},
          ["a run of vae with objective marginal", "looks at a model with objective marginal"]),
         ({"vae/mlp-seed0": VAE | {"architecture": "mlp", "protocol": "B"}},
-         ["two architectures", "mlp trained by the ELBO", "an architecture trained by the ELBO"]),
-        ({"vae/conv-seed1": VAE | {"architecture": "conv"}, "vae/conv-seed0": None}, []),
+         ["two architectures", "mlp trained by the ELBO", "an architecture trained by the ELBO", "as vae_runs of"]),
+        ({"vae/conv-seed0": None, "vae/any": VAE | {"architecture": "conv"},
+          "vaegan/any-seed0": {"architecture": "conv", "compared_runs": ["vae/any"]}}, []),
         ({"exact_training/any": {"vae_runs": ["results/notebook/vae"]}}, ["as vae_runs of exact_training/any"]),
-        ({"augmentation/all": ALL | {"generator_run": "results/notebook/x"}}, ["as generator_run of augmentation/all"]),
+        ({"augmentation/all": ALL | {"generator_run": "results/notebook/x"}},
+         ["the same generator_run in all runs", "as generator_run of augmentation/all"]),
         ({"vaegan/any-seed0": {"architecture": "aevb", "compared_runs": ["vae/conv-seed0"]}}, ["architecture, aevb"]),
         ({"latent_space/one": None}, ["an architecture trained by the ELBO"]),
         ({"latent_space/other": None}, ["a model with objective marginal"]),
         ({"classifier/any": {"split": "first_half"}}, ["a run of classifier with split train"]),
-        ({"synthesis/task": {"task_weight": 0}}, ["with and without task_weight in task/any"]),
-        ({"synthesis/plain": {"task_weight": 1}}, ["with and without task_weight in task/any"]),
+        ({"vae/any-seed1": VAE | {"architecture": "conv"}, "vae/conv-seed0": VAE | {"architecture": "mlp"}}, ["own"]),
+        ({"vaegan/any-seed1": COMPLETE["vaegan/any-seed0"]}, []),
+        ({"vaegan/other": COMPLETE["vaegan/any-seed0"]}, ["one model alone in vaegan"]),
+        ({"vae/mlp-exact-seed0": VAE | {"architecture": "mlp", "objective": "marginal", "protocol": "B"}},
+         ["objective marginal under protocol A", "at a model with objective marginal", "under protocol A as vae_runs"]),
+        ({"vae/twin": VAE | {"architecture": "mlp", "precision": "float32"},
+          "latent_space/one": {"vae_run": "vae/twin"}}, ["an architecture trained by the ELBO"]),
+        ({f"vae/conv-{i}": VAE | {"architecture": "conv", "epochs": i} for i in range(7)}, ["at most 8 models in vae"]),
+        ({"vae/deep": VAE | {"architecture": "conv", "latent_dim": 5}}, ["latent_dim 2 in vae/deep"]),
+        ({"vae/mode": VAE | {"architecture": "conv", "dataset": "KMNIST"}}, ["the same dataset in all runs of vae"]),
+        ({"synthesis/task": PAIR | {"task_weight": 0}},
+         ["with and without task_weight in task/any", "no two generators of the same task_weight in task/any"]),
+        ({"synthesis/plain": PAIR | {"task_weight": 1}}, ["with and without task_weight in task/any"]),
+        ({"synthesis/task": {"task_weight": 1, "generator": "around", "latent_dim": 2}}, ["that are conditional"]),
+        ({"synthesis/more": PAIR | {"task_weight": 10},
+          "task/any": {"generator_runs": ["synthesis/plain", "synthesis/task", "synthesis/more"]}},
+         ["no two generators of the same task_weight in task/any"]),
+        ({"task/any": {"generator_runs": ["synthesis/plain", "results/x"]}}, ["as generator_runs of task/any"]),
+        ({"synthesis/task-seed1": PAIR | {"task_weight": 10}, "synthesis/task-seed2": PAIR | {"task_weight": 10}},
+         ["one seed alone of each model in synthesis"]),
+        ({"augmentation/all": ALL | {"generator_run": "synthesis/task"}}, ["the same generator_run in all runs"]),
+        ({"augmentation/again": FEW}, ["the same fraction and seed"]),
         ({"augmentation/few": None}, ["fraction 0.2 and seed 0"]),
         ({"augmentation/few": FEW | {"seed": 1}}, ["fraction 0.2 and seed 0"]),
         ({"augmentation/few": ALL | {"fraction": 0.2}},
@@ -106,6 +129,13 @@ def test_of_experiments_without_a_notebook_nothing_is_needed():
 def test_an_unknown_scale_names_those_there_are(toy: Toy):
     with pytest.raises(plan.PlanError, match="there is no scale 'huge'; the scales are: toy"):
         plan.load(toy.folder, "huge")
+
+
+@pytest.mark.parametrize("name", ["batch", "notebook"])
+def test_a_scale_does_not_share_the_folder_of_runs_by_hand(toy: Toy, name: str):
+    toy.scale.rename(toy.scale.with_name(f"{name}.yaml"))
+    with pytest.raises(plan.PlanError, match=rf"results/{name} is for runs by hand\. Rename {name}\.yaml$"):
+        plan.load(toy.folder, name)
 
 
 def test_seeds_make_runs_and_needs_follow_the_seed(tmp_path: Path):

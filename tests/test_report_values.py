@@ -39,9 +39,40 @@ def test_runs_are_found_by_what_they_are_whatever_they_are_called(report):
     assert report.chosen.name == "synthesis/near"
 
 
-def test_the_plane_is_that_of_the_best_architecture_that_was_looked_into(tmp_path):
-    found = Report(made_up_scale.write(tmp_path, without("latent_space/third")))
+def test_the_plane_is_that_of_the_best_architecture_that_was_looked_into_and_so_are_its_holes(tmp_path):
+    records = without("latent_space/third")
+    records["vae/mlp-seed1"]["metrics"]["hole_share"] = 0.5
+    found = Report(made_up_scale.write(tmp_path, records))
     assert (found.best.name, found.plane.name) == ("vae/conv-seed0", "latent_space/second")
+    assert found.values()["plane"] == {"model": "mlp", "hole": 50.0, "exact": "deep"}
+
+
+def test_the_exact_plane_is_that_of_the_best_decoder_that_was_looked_into(tmp_path):
+    worse = made_up_scale.vae("conv", 126.0, objective="marginal", importance_samples=32, encoder_epochs=2)
+    records = {"latent_space/early": made_up_scale.record({"vae_run": "vae/worse-seed0"}, {})} | made_up_scale.records()
+    found = Report(made_up_scale.write(tmp_path, records | {"vae/worse-seed0": worse}))
+    assert found.exact_plane.name == "latent_space/first" and found.values()["exact"]["model"] == "deep"
+
+
+def test_classifiers_that_were_trained_otherwise_are_not_mixed(tmp_path):
+    longer = made_up_scale.records()["classifier/whole"]
+    found = Report(made_up_scale.write(tmp_path, made_up_scale.records() | {"classifier/longer": longer}))
+    assert list(found.classifiers.index) == ["classifier/whole"]
+
+
+def test_a_vaegan_is_compared_with_the_vae_of_its_architecture_whatever_that_is_called(tmp_path):
+    records = made_up_scale.records()
+    records["vaegan/any"]["config"]["compared_runs"] = ["any/vae/grey-seed0", "any/vae/deep-seed0", "any/vae/mlp-seed1"]
+    records["vaegan/any"]["config"]["architecture"] = "mlp"
+    assert Report(made_up_scale.write(tmp_path / "a", records)).values()["vaegan"]["plain"] == "mlp"
+    records["vaegan/any"]["config"]["architecture"] = "conv"
+    with pytest.raises(RunError, match="not compared with the VAE of its own architecture"):
+        Report(made_up_scale.write(tmp_path / "b", records)).values()
+
+
+def test_without_other_fractions_nothing_is_said_of_them(tmp_path):
+    worth = Report(made_up_scale.write(tmp_path, without("augmentation/10-"))).values()["worth"]
+    assert (worth["elsewhere"], worth["most_percent"]) == ("", "20")
 
 
 def test_the_line_under_an_exhibit_has_what_its_runs_share(report):
@@ -83,7 +114,9 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("confusions", "30 % of the 4s (for 9), 20 % of the 9s (for 4), 10 % of the 5s (for 3)"),
         ("share.most", 1),
         ("share.fewest_percent", 5.0),
-        ("hole", 12.5),
+        ("plane.model", "conv"),
+        ("plane.hole", 12.5),
+        ("plane.exact", "deep"),
         ("knn.600", 70.0),
         ("exact.model", "deep"),
         ("exact.twin", "conv"),
@@ -102,7 +135,8 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("judge.error", 1.0),
         ("worth.verdict", "raise"),
         ("worth.fractions", "20 or 100"),
-        ("worth.elsewhere", "1.00 ± 0.00 at 100 %"),
+        ("worth.elsewhere", " With more real images the change by synthetic ones is 1.00 ± 0.00 at 100 %."),
+        ("worth.most_percent", "100"),
         ("worth.updates.further", "2.00 ± 0.00"),
         ("worth.epochs.synthetic", "2.00 ± 0.00"),
         ("worth.trap", "1.00 ± 0.00"),
@@ -119,6 +153,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("task.plain.gain", "-2.00"),
         ("provenance.device", "A processor"),
         ("provenance.commit", "0123456789"),
+        ("provenance.changes", ", with changes that are not committed"),
         ("timing", "measured on A processor, one processor thread a run, up to 2 runs side by side"),
     ],
 )

@@ -36,6 +36,7 @@ import yaml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = {"logs", "report"}  # folders of results/<scale> that are no experiment's
+BY_HAND = {"notebook", "batch"}  # folders of results/ that are no scale's: of runs in JupyterLab, and by papermill
 
 
 class PlanError(Exception):
@@ -104,6 +105,8 @@ class Plan:
 def load(project: Path, scale: str) -> Plan:
     """The plan in `workflow/scales/<scale>.yaml`, checked against the notebooks; raises PlanError."""
     file = project / "workflow" / "scales" / f"{scale}.yaml"
+    if scale in BY_HAND:
+        raise PlanError(f"no scale can be called {scale}: results/{scale} is for runs by hand. Rename {scale}.yaml")
     if not file.is_file():
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise PlanError(f"there is no scale {scale!r}; the scales are: {known}")
@@ -173,11 +176,15 @@ def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
         raise PlanError(f"{run.id} sets {', '.join(sorted(unknown))}: no parameter of notebooks/{notebook.name}")
 
 
-def _check_report(runs: dict[str, Run], notebooks: Path) -> None:
-    """Says in one line what the report needs and no run has."""
-    settings = {
+def settings(runs: dict[str, Run], notebooks: Path) -> dict[str, dict[str, object]]:
+    """All parameters of each run: the notebook's own, the scale's, and the names of the runs that it needs."""
+    return {
         name: {**_parameters(notebooks / f"{run.experiment}.ipynb"), **run.needs, **run.parameters}
         for name, run in runs.items()
     }
-    if lacking := needs.lacking(settings, {notebook.stem for notebook in notebooks.glob("*.ipynb")}):
+
+
+def _check_report(runs: dict[str, Run], notebooks: Path) -> None:
+    """Says in one line what the report needs and no run has."""
+    if lacking := needs.lacking(settings(runs, notebooks), {notebook.stem for notebook in notebooks.glob("*.ipynb")}):
         raise PlanError(f"the report needs {'; '.join(lacking)}")

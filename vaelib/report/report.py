@@ -8,16 +8,18 @@ import pandas as pd
 from vaelib.exact import identities
 from vaelib.files import RunError
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
+from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, model_name, run_name, source
 
 
 class Report:
     """Everything that the report shows. Runs are found by what they are, whatever a scale calls them.
 
-    Frames have a row a run: `vaes` is all of them, `compared` those of the architectures in `ranking`, `objectives`
+    Frames have a row a run: `vaes` is all of them, `compared` those that stand for their architectures, `objectives`
     those of decoders trained by different objectives; `generators`, `augmentation` and `vaegans` are the other
-    experiments'. `samples` has a row for each model whose samples the VAE-GANs were compared with, `sweep` one for each
-    weight of a classifier in the loss. `runs` has, by architecture, the one run that stands for it where one is shown.
+    experiments'. `ranking` names the models of `compared`, best first; `runs` has for each the one run that is shown.
+    `samples` has a row for each model whose samples the VAE-GANs were compared with, `sweep` one for each weight of a
+    classifier in the loss.
     """
 
     def __init__(self, results: str | Path):
@@ -25,15 +27,16 @@ class Report:
         self.summary = Summary(results)
 
         self.vaes = self.summary.frame("vae")
-        self.ranking = architectures.ranking(self.vaes)
-        if len(self.ranking) < 2:
+        self.compared = plain_runs(self.vaes)
+        if self.compared.architecture.nunique() < 2:
             raise RunError(f"{results} has fewer than two architectures under protocol A to compare.")
-        self.compared = self.vaes[self.vaes.model.isin(self.ranking)]
+        self.ranking = ranking(self.compared)
         first_seeds = self.compared.groupby("model").seed.idxmin()
         self.runs = {model: self.summary.run(first_seeds[model]) for model in self.ranking}
         self.shown = self.vaes.loc[first_seeds[self.ranking]]
         self.best = self.runs[self.ranking[0]]
-        self.plane, self.exact_plane = self._planes()
+        self.plane = self._look(self.ranking, "an architecture")
+        self.exact_plane = self._look(ranking(theory.exact_runs(self.vaes)), "an exact decoder")
         self.plane_vae = self.summary.run(self.plane.config["vae_run"])
 
         self.exact_training = self.summary.runs("exact_training")[0]
@@ -44,7 +47,8 @@ class Report:
         self.task = self.summary.runs("task")[0]
         self.sweep = self.task.csv("sweep").set_index("task_weight")
 
-        self.classifiers = self.summary.frame("classifier").query("split == 'train'")
+        on_all = self.summary.frame("classifier").query("split == 'train'")
+        self.classifiers = on_all[on_all.model == on_all.model.iloc[0]]
         self.classifier = self.summary.run(self.classifiers.index[0])
         self.generators = self.summary.frame("synthesis")
         self.augmentation = self.summary.frame("augmentation")
@@ -59,10 +63,11 @@ class Report:
         swept = self._named(self.generators, self.task.config["generator_runs"])
         parts = [
             {"results": self.results, "count": self._counts()},
-            architectures.comparison(self.vaes, self.ranking),
+            architectures.comparison(self.compared),
             architectures.checks(self.vaes, self.best.name),
             architectures.curves(self.best.history),
             failures.failures(self.vaes.loc[self.best.name], self.best.arrays),
+            {"plane": self._seen()},
             machine.machine(self.summary, self.best),
             {"precision": machine.precision(self.vaes, self.summary, self.best)},
             synthetic.classifiers(self.classifiers),
@@ -70,7 +75,7 @@ class Report:
             synthetic.generators(self.generators, self.augmentation, model_name(self.chosen.name)),
             theory.exact_training(self.vaes, self.summary),
             theory.brute_force(self.exact_training),
-            theory.vaegan(self.samples, self.vaegans),
+            theory.vaegan(self.samples, self.vaegans, self._same_decoder()),
             theory.task(self.sweep, swept, self.augmentation),
         ]
         return {name: value for part in parts for name, value in part.items()}
@@ -78,21 +83,39 @@ class Report:
     def _counts(self) -> dict[str, int]:
         """How many of what the numbers are about."""
         return {
-            "architectures": len(self.ranking),
+            "architectures": self.compared.architecture.nunique(),
             "test": len(self.best.arrays["labels"]),
             "gap": int(self.best.record["metrics"]["gap_images"]),
             "identity": identities.IMAGES,
             "identity_samples": identities.DRAWS,
         }
 
-    def _planes(self) -> tuple[FinishedRun, FinishedRun]:
-        """Looks into the plane of the best architecture that has one, and of a decoder trained on log p(x)."""
-        looks = [(look, self.vaes.loc[run_name(look.config["vae_run"])]) for look in self.summary.runs("latent_space")]
-        plain = [look for model in self.ranking for look, vae in looks if vae.model == model]
-        exact = [look for look, vae in looks if vae.objective == "marginal"]
-        if not (plain and exact):
-            raise RunError(f"{self.results} lacks runs of latent_space.ipynb on an architecture or an exact decoder.")
-        return plain[0], exact[0]
+    def _seen(self) -> dict[str, Any]:
+        """Whose planes are shown, and the share of holes in the first, in per cent."""
+        return {
+            "model": model_name(self.plane_vae.name),
+            "hole": 100 * self.plane_vae.record["metrics"]["hole_share"],
+            "exact": model_name(run_name(self.exact_plane.config["vae_run"])),
+        }
+
+    def _look(self, models: list[str], kind: str) -> FinishedRun:
+        """The look into the plane of the first of these models that has one."""
+        looks = self.summary.runs("latent_space")
+        for model in models:
+            for look in looks:
+                if self.vaes.model[run_name(look.config["vae_run"])] == model:
+                    return look
+        raise RunError(f"{self.results} has no run of latent_space.ipynb that looks at {kind}.")
+
+    def _same_decoder(self) -> str:
+        """The model among those that the VAE-GAN was compared with that has its architecture, trained by the ELBO."""
+        names = [run_name(folder) for folder in self.vaegan.config["compared_runs"]]
+        vaes = self.vaes.loc[[name for name in names if name in self.vaes.index]]
+        trained = vaes[(vaes.objective == "elbo") & (vaes.protocol == "A")]
+        same = trained[trained.architecture == self.vaegan.config["architecture"]]
+        if same.empty:
+            raise RunError(f"{self.vaegan.name} was not compared with the VAE of its own architecture.")
+        return same.model.iloc[0]
 
     @staticmethod
     def _named(frame: pd.DataFrame, folders: list[str]) -> pd.DataFrame:

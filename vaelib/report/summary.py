@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +93,7 @@ def run_name(folder: str) -> str:
 
 def model_name(run: str) -> str:
     """The name that a run shares with those of other seeds: "resmlp" of "vae/resmlp-seed0"."""
-    return run.split("/")[-1].rsplit("-seed", 1)[0]
+    return re.sub(r"-seed\d+$", "", run.split("/")[-1])
 
 
 def source(runs: Sequence[FinishedRun]) -> str:

@@ -4,6 +4,7 @@ import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
 from vaelib.models.networks import ARCHITECTURES
+from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import Summary
 from vaelib.report.words import with_interval
 from vaelib.synthetic import worth
@@ -89,13 +90,18 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
 def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Test-set likelihoods, best first, a group of rows a protocol, each followed by the published rows under it.
 
-    Those of models trained by the ELBO: `objectives` has the others.
+    Those of models trained by the ELBO: `objectives` has the others. Under protocol A the plain runs come first, and
+    the best of them is what the report calls the best; variations of their training are a group of their own.
     """
     rows = []
-    for protocol in ("A", "B"):
-        own = vaes[(vaes.protocol == protocol) & (vaes.objective == "elbo")]
-        ranked = own.groupby("model").exact_nll.mean().sort_values().index
-        rows += [{"protocol": f"Protocol {protocol}, this report"} | _measured(own[own.model == m]) for m in ranked]
+    trained, plain = vaes[vaes.objective == "elbo"], plain_runs(vaes)
+    varied = trained[trained.protocol == "A"].drop(plain.index)
+    groups = {"A": {"this report": plain, "variations of the training": varied},
+              "B": {"this report": trained[trained.protocol == "B"]}}  # fmt: skip
+    for protocol, parts in groups.items():
+        for part, own in parts.items():
+            title = {"protocol": f"Protocol {protocol}, {part}"}
+            rows += [title | _measured(own[own.model == model]) for model in ranking(own)]
         rows += [
             {
                 "protocol": f"Protocol {protocol}, published",
@@ -110,14 +116,12 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 def objectives(vaes: pd.DataFrame) -> pd.DataFrame:
     """What a decoder was trained by and what it is worth, for each architecture that was trained on log p(x) too."""
-    exact = vaes[vaes.objective == "marginal"]
-    same = vaes[
-        vaes.architecture.isin(exact.architecture)
-        & (vaes.protocol == "A")
-        & ((vaes.model == vaes.architecture) | (vaes.objective != "elbo"))
-    ]
-    means = same.groupby("model").exact_nll.mean()
-    ranked = sorted(means.index, key=lambda model: (same[same.model == model].architecture.iloc[0], means[model]))
+    others = vaes[(vaes.objective != "elbo") & (vaes.protocol == "A")]
+    exact = others[others.objective == "marginal"].architecture
+    same = pd.concat([plain_runs(vaes), others])
+    same = same[same.architecture.isin(exact)]
+    of = same.groupby("model").architecture.first()
+    ranked = sorted(ranking(same), key=lambda model: of[model])
     return pd.DataFrame([_measured(same[same.model == model]) for model in ranked], columns=OBJECTIVES)
 
 

@@ -7,32 +7,27 @@ import numpy as np
 import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
+from vaelib.report.plain import ranking
 from vaelib.report.tables import importance_weighted
 from vaelib.report.words import with_interval
 
 PUBLISHED = "mlp"  # the architecture with the layers of the published N-VAE (Davidson et al. 2018)
 
 
-def ranking(vaes: pd.DataFrame) -> list[str]:
-    """The architectures under protocol A, without variations of their training, best first by exact likelihood."""
-    plain = vaes[(vaes.protocol == "A") & (vaes.model == vaes.architecture)]
-    return list(plain.groupby("model").exact_nll.mean().sort_values().index)
-
-
-def comparison(vaes: pd.DataFrame, order: list[str]) -> dict[str, Any]:
-    """The best, the second and the last architecture: likelihoods, gaps and the parts of the ELBO."""
-    means = vaes[vaes.model.isin(order)].groupby("model").mean(numeric_only=True)
+def comparison(plain: pd.DataFrame) -> dict[str, Any]:
+    """The best, the second and the last of the plain runs' models: likelihoods, gaps and the parts of the ELBO."""
+    order, means = ranking(plain), plain.groupby("model").mean(numeric_only=True)
     means["gap"] = -means.elbo - means.exact_nll
     means["amortisation_share"] = 100 * means.amortisation_gap / (means.approximation_gap + means.amortisation_gap)
     best, second, last = order[0], order[1], order[-1]
     columns = ["gap", "approximation_gap", "amortisation_gap", "amortisation_share", "kl", "reconstruction"]
     nll = means.exact_nll
     return {
-        "best": {"model": best, **_likelihoods(vaes, best), **means.loc[best, columns]},
-        "second": {"model": second, "behind": nll[second] - nll[best], "caution": _caution(vaes, best, second)},
+        "best": {"model": best, **_likelihoods(plain, best), **means.loc[best, columns]},
+        "second": {"model": second, "behind": nll[second] - nll[best], "caution": _caution(plain, best, second)},
         "worst": {"model": last, "behind": nll[last] - nll[best], **means.loc[last, columns]},
         "one_in": f"{math.exp(means.kl[best]):,.0f}",
-        "published": _published(vaes, order),
+        "published": _published(plain[plain.architecture == PUBLISHED]),
     }
 
 
@@ -63,14 +58,15 @@ def _likelihoods(vaes: pd.DataFrame, model: str) -> dict[str, str]:
     return {"nll": with_interval(runs.exact_nll), "bound": with_interval(importance_weighted(runs))}
 
 
-def _published(vaes: pd.DataFrame, order: list[str]) -> dict[str, str]:
-    """What to say of the architecture that was published too, in brackets and as a sentence; nothing without it."""
-    if PUBLISHED not in order:
+def _published(runs: pd.DataFrame) -> dict[str, str]:
+    """What to say of the best of these runs' models, whose layers were published: in brackets and as a sentence."""
+    if runs.empty:
         return {"here": "", "sentence": ""}
-    nll, bound = _likelihoods(vaes, PUBLISHED).values()
+    model = ranking(runs)[0]
+    nll, bound = _likelihoods(runs, model).values()
     return {
         "here": f" (which here reaches {nll} exactly, {bound} by the bound)",
-        "sentence": f"Like for like, `{PUBLISHED}` is the published N-VAE: {bound} against 135.73 ± 0.83, which was "
+        "sentence": f"Like for like, `{model}` is the published N-VAE: {bound} against 135.73 ± 0.83, which was "
         "trained for longer and with a KL warm-up.",
     }
 

@@ -22,7 +22,6 @@ def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any
             "top_share": 100 * amortisation[: max(1, len(amortisation) // 10)].sum() / amortisation.sum(),
         },
         "confusions": ", ".join(f"{100 * wrong[i, j]:.0f} % of the {i}s (for {j})" for i, j in pairs),
-        "hole": 100 * metrics.hole_share,
         "share": {
             "most": int(shares.argmax()),
             "most_percent": 100 * shares.max(),

@@ -24,7 +24,7 @@ def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
         "provenance": {
             "torch": best.record["provenance"]["versions"]["torch"],
             "device": devices,
-            "commit": (best.record["provenance"]["commit"] or "unknown")[:10],
+            **_commit(summary, best),
         },
         "timing": f"measured on {_each(record['device'] for record in timed)}, "
         f"{'one processor thread' if threads == '1' else f'{threads} processor threads'} a run, "
@@ -57,6 +57,15 @@ def _pairs(runs: list[FinishedRun], usual: str) -> list[tuple[FinishedRun, Finis
 
     fast, slow = ([run for run in runs if run.record["provenance"]["precision"] == p] for p in (usual, "float32"))
     return [(one, twin) for twin in slow for one in fast if rest(one) == rest(twin)]
+
+
+def _commit(summary: Summary, best: FinishedRun) -> dict[str, str]:
+    """The best run's commit, and a half-sentence where the code of any run was not what its commit holds."""
+    changed = any(str(record["provenance"]["commit"]).endswith("+") for record in summary.records.values())
+    return {
+        "commit": (best.record["provenance"]["commit"] or "unknown")[:10],
+        "changes": ", with changes that are not committed" if changed else "",
+    }
 
 
 def _each(values: Iterable[Any]) -> str:

@@ -56,7 +56,6 @@ def synthetic_worth(frame: pd.DataFrame, fraction: float = CHOICE_FRACTION) -> d
     """What synthetic images change at one fraction, under both budgets, what further real ones do, and the rates."""
     chosen = frame[np.isclose(frame.fraction, fraction)]
     seen = chosen.updates.iloc[0] * chosen.batch_size.iloc[0]
-    others = [other for other in sorted(frame.fraction.unique()) if not np.isclose(other, fraction)]
     synthetic = {budget: worth.change(frame, fraction, "synthetic", budget) for budget in BUDGETS}
     values = {
         "percent": f"{100 * fraction:.0f}",
@@ -69,10 +68,8 @@ def synthetic_worth(frame: pd.DataFrame, fraction: float = CHOICE_FRACTION) -> d
         "batch": int(chosen.batch_size.iloc[0]),
         "passes": seen / chosen.real_images.iloc[0],
         "fewest_passes": seen / frame.real_images.max() / 2,
-        "elsewhere": " and ".join(
-            f"{with_interval(100 * worth.change(frame, other, 'synthetic', 'updates'))} at {100 * other:.0f} %"
-            for other in others
-        ),
+        "most_percent": f"{100 * frame.fraction.max():.0f}",
+        "elsewhere": _elsewhere(frame, fraction),
         "trap": with_interval(100 * (synthetic["epochs"] - synthetic["updates"])),
         "synthetic_only": with_interval(100 * worth.by_seed(frame, fraction, "synthetic_only", "updates")),
     }
@@ -80,6 +77,17 @@ def synthetic_worth(frame: pd.DataFrame, fraction: float = CHOICE_FRACTION) -> d
         for arm in ("synthetic", "duplicated", "affine", "further"):
             values[f"{budget}.{arm}"] = with_interval(100 * worth.change(frame, fraction, arm, budget))
     return {"worth": values}
+
+
+def _elsewhere(frame: pd.DataFrame, fraction: float) -> str:
+    """What synthetic images change at the other fractions, as a sentence; nothing where there is no other."""
+    others = [other for other in sorted(frame.fraction.unique()) if not np.isclose(other, fraction)]
+    changes = " and ".join(
+        f"{with_interval(100 * worth.change(frame, other, 'synthetic', 'updates'))} at {100 * other:.0f} %"
+        for other in others
+    )
+    numbers = "more" if others and min(others) > fraction else "other numbers of"
+    return f" With {numbers} real images the change by synthetic ones is {changes}." if others else ""
 
 
 def _exchange(frame: pd.DataFrame, fraction: float) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary
 from vaelib.report.tables import gains
 from vaelib.report.words import with_interval
@@ -13,21 +14,29 @@ from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 AFFORDABLE = 2.0  # nats of exact likelihood that a classifier in the loss may cost
 
 
+def exact_runs(vaes: pd.DataFrame) -> pd.DataFrame:
+    """The runs whose decoder was trained on log p(x), under the protocol of those that are compared with them."""
+    return vaes[(vaes.objective == "marginal") & (vaes.protocol == "A")]
+
+
 def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
     """The best model trained on log p(x), and its twin of the same architecture trained by the ELBO.
 
     Of the encoder fitted afterwards also by how much the last of its epochs still raised the validation ELBO.
     """
-    means = vaes[vaes.objective == "marginal"].groupby("model").mean(numeric_only=True)
-    model = means.exact_nll.idxmin()
-    run, own = vaes[vaes.model == model].iloc[0], means.loc[model]
-    twins = vaes[vaes.model == run.architecture]
+    exact = exact_runs(vaes)
+    model = ranking(exact)[0]
+    runs = exact[exact.model == model]
+    run, own = runs.iloc[0], runs.mean(numeric_only=True)
+    plain = plain_runs(vaes)
+    plain = plain[plain.architecture == run.architecture]
+    twins = plain[plain.model == ranking(plain)[0]]
     twin = twins.mean(numeric_only=True)
     fitting = summary.run(run.name).history.query("phase == 'encoder'").validation_elbo.to_numpy()
     return {
         "exact": {
             "model": model,
-            "nll": with_interval(vaes[vaes.model == model].exact_nll),
+            "nll": with_interval(runs.exact_nll),
             "gap": -own.elbo - own.exact_nll,
             **own[["approximation_gap", "train_seconds", "encoder_seconds"]],
             "points": f"{run.importance_samples**run.latent_dim:,}",
@@ -50,9 +59,8 @@ def brute_force(run: FinishedRun) -> dict[str, Any]:
     return {"brute": {"points": run.config["points"], **values}}
 
 
-def vaegan(compared: pd.DataFrame, records: pd.DataFrame) -> dict[str, Any]:
-    """The VAE-GAN beside the VAE with the same decoder, whose name is the VAE-GAN's architecture."""
-    plain = records.architecture.iloc[0]
+def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[str, Any]:
+    """The VAE-GAN beside what it is compared with, above all `plain`, the VAE with the same decoder."""
     by_model = compared.groupby("model")
     others = by_model.frechet_distance.mean().drop(["vaegan", "training images"])
     sharpness, recall = by_model.sharpness.mean(), 100 * by_model.recall.mean()
