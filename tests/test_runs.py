@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from vaelib import data
 from vaelib.files import RunError, atomic, resolve
+from vaelib.models.networks import ARCHITECTURES
 from vaelib.models.vae import VAE
 from vaelib.runs import records
 from vaelib.runs.parameters import ParameterError, check
@@ -93,7 +94,7 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"learning_rate": float("nan")}, "learning_rate = nan: it must be"),
         ({"learning_rate": float("inf")}, "learning_rate = inf: it must be"),
         ({"kl_warmup_epochs": float("inf")}, "kl_warmup_epochs = inf: it must be"),
-        ({"architecture": "vgg"}, "architecture = 'vgg': it must be one of aevb, mlp, resmlp, resmlp-wide, conv."),
+        ({"architecture": "vgg"}, f"architecture = 'vgg': it must be one of {', '.join(ARCHITECTURES)}."),
         ({"dataset": "CIFAR10"}, "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST."),
         ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
         ({"device": "tpu9"}, "device = 'tpu9': it cannot be used here"),
