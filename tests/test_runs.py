@@ -347,6 +347,18 @@ def test_gathered_records_are_keyed_by_experiment_and_run_and_make_a_table(finis
     assert table.loc["vae/mlp-seed1", "elbo"] == -139.0 and table.loc["vae/mlp-seed0", "architecture"] == "mlp"
 
 
+def test_all_finished_runs_below_a_folder_are_one_table(finished, tmp_path):
+    finished("batch/mlp/seed1", elbo=-139.0)
+    finished("batch/conv")
+    unfinished = finished("batch/failed")
+    (unfinished / "metrics.json").unlink()
+    table = records.gather_table(tmp_path / "batch")
+    assert table.index.tolist() == ["conv", "mlp/seed1"]
+    assert table.loc["mlp/seed1", "elbo"] == -139.0 and table.loc["conv", "architecture"] == "mlp"
+    with pytest.raises(RunError, match=r"there is no finished run below .*/failed\. Run a notebook there"):
+        records.gather_table(unfinished)
+
+
 def test_the_command_gathers_and_returns_0(finished, tmp_path):
     out = tmp_path / "summary.json"
     assert records.main(["gather", "--out", str(out), str(finished("vae/a"))]) == 0

@@ -69,6 +69,18 @@ def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
 
+def gather_table(folder: str | Path) -> pd.DataFrame:
+    """All finished runs below a folder as a table: a row a run, by its path there; unfinished ones are left out.
+
+    Raises `RunError` when there is none.
+    """
+    folder = resolve(folder)
+    found = sorted(path.parent for path in folder.rglob(RECORD))
+    if not found:
+        raise RunError(f"there is no finished run below {folder}. Run a notebook there, or correct the path.")
+    return table({run.relative_to(folder).as_posix(): read_record(run) for run in found})
+
+
 def gather(folders: Sequence[str | Path], out: Path) -> None:
     """Write the records of finished runs into one JSON file, keyed by "experiment/run"."""
     records = {"/".join(resolve(f).parts[-2:]): read_record(f) for f in folders}
