@@ -1,14 +1,20 @@
 """Every architecture fits every latent dimension and likelihood; weights survive their file."""
 
+import re
+
+import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from vaelib.data import PIXELS
-from vaelib.files import RunError
+from vaelib.files import PROJECT_ROOT, RunError
 from vaelib.models import vae
 from vaelib.models.likelihoods import LIKELIHOODS
-from vaelib.models.networks import ARCHITECTURES
+from vaelib.models.networks import ARCHITECTURES, Architecture
 from vaelib.models.vae import VAE
+from vaelib.report import tables
+from vaelib.runs import schemas
 from vaelib.training import checkpoints
 
 CPU = torch.device("cpu")
@@ -33,6 +39,24 @@ def test_decoding_in_any_arrangement_gives_the_same_images(architecture):
     model = VAE(architecture).eval()
     z = torch.randn(4, 3, 2)
     torch.testing.assert_close(model.decode(z)[2, 1], model.decode(z[2:3, 1])[0], rtol=1e-4, atol=1e-5)
+
+
+def test_an_architecture_is_added_by_one_entry_and_named_in_no_other_list(monkeypatch):
+    def encoder(outputs):
+        return nn.Linear(PIXELS, outputs)
+
+    def decoder(inputs, channels):
+        return nn.Linear(inputs, channels * PIXELS)
+
+    monkeypatch.setitem(ARCHITECTURES, "linear", Architecture(encoder, decoder, "no hidden layer"))
+    assert VAE("linear").decode(torch.zeros(3, 2)).shape == (3, PIXELS)
+    for schema in (schemas.VAEParameters, schemas.SynthesisParameters, schemas.VAEGANParameters):
+        assert schema(architecture="linear").architecture == "linear"
+    vaes = pd.DataFrame({"architecture": ["linear"], "parameters": [5504]})
+    assert tables.networks(vaes).iloc[0].tolist() == ["`linear`", "no hidden layer", "5,504"]
+    for notebook in (PROJECT_ROOT / "notebooks").glob("*.ipynb"):
+        for line in notebook.read_text(encoding="utf-8").splitlines():
+            assert sum(name in re.findall(r"[\w-]+", line.split("#")[-1]) for name in ARCHITECTURES) < 3, line
 
 
 @pytest.mark.parametrize(

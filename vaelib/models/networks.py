@@ -1,4 +1,4 @@
-"""Encoder and decoder networks by name.
+"""Encoder and decoder networks by name. One more needs no more than its entry in ARCHITECTURES, at the end.
 
 Every encoder maps flat images [batch, 784] to [batch, outputs]; every decoder maps latents [batch, inputs] to
 [batch, outputs]. What the outputs mean (means, log-variances, logits) is the business of `vaelib.models.vae`.
@@ -62,7 +62,7 @@ class Maps(nn.Module):
 
 
 class Architecture(NamedTuple):
-    """Builders of the two networks, and a line for the report's table."""
+    """Builders of the two networks, and a line for the report's table (markdown, with citations)."""
 
     encoder: Callable[[int], nn.Module]  # outputs -> network on [batch, 784]
     decoder: Callable[[int, int], nn.Module]  # inputs, channels -> network to [batch, channels * 784]
@@ -140,6 +140,7 @@ def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> 
     return Architecture(encoder, decoder, description)
 
 
+# An entry is all that an architecture is: notebooks, scales and the report know it by its name from then on.
 ARCHITECTURES: dict[str, Architecture] = {
     "aevb": _perceptron([500], nn.Tanh, "one hidden layer of 500 tanh units [@kingma2014]"),
     "mlp": _perceptron([256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units [@davidson2018]"),
