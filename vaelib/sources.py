@@ -27,7 +27,7 @@ def of_notebook(notebook: Path, root: Path, without: Collection[str] = PICTURES)
     Of the notebook the code cells count, not the text between them. Modules in `without` are left out, and what only
     they import.
     """
-    modules = [name for source in _code(notebook) for name in _imports(source)]
+    modules = [name for source in _code(notebook.read_bytes()) for name in _imports(source)]
     return {str(notebook.relative_to(root)): digest(notebook), **of_modules(modules, root, without)}
 
 
@@ -40,9 +40,14 @@ def of_modules(modules: Iterable[str], root: Path, without: Collection[str] = PI
 @functools.cache  # for a process that began with a file goes on with it
 def digest(file: Path) -> str:
     """Sixteen hexadecimal digits for what runs of a Python file or a notebook; of another file for all of it."""
-    if file.suffix not in (".py", ".ipynb"):
-        return digest_of_text(file)
-    parts = _code(file) if file.suffix == ".ipynb" else [file.read_text(encoding="utf-8")]
+    return digest_of_code(file.read_bytes(), file.suffix)
+
+
+def digest_of_code(content: bytes, suffix: str) -> str:
+    """The same for the content of a file whose name ends with the suffix, say of a version that git keeps."""
+    if suffix not in (".py", ".ipynb"):
+        return hashlib.sha256(content).hexdigest()[:16]
+    parts = _code(content) if suffix == ".ipynb" else [content.decode("utf-8")]
     return hashlib.sha256(json.dumps([_tree(part) for part in parts]).encode()).hexdigest()[:16]
 
 
@@ -50,7 +55,7 @@ def digest_of_text(file: Path) -> str:
     """The same for a file in which every word counts; of a notebook the sources of its cells, not their outputs."""
     content = file.read_bytes()
     if file.suffix == ".ipynb":
-        content = json.dumps([(cell["cell_type"], "".join(cell["source"])) for cell in _cells(file)]).encode()
+        content = json.dumps([(cell["cell_type"], "".join(cell["source"])) for cell in _cells(content)]).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -78,11 +83,11 @@ def _file(module: str, root: Path) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def _cells(notebook: Path) -> list[dict]:
-    return json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+def _cells(notebook: bytes) -> list[dict]:
+    return json.loads(notebook)["cells"]
 
 
-def _code(notebook: Path) -> list[str]:
+def _code(notebook: bytes) -> list[str]:
     return ["".join(cell["source"]) for cell in _cells(notebook) if cell["cell_type"] == "code"]
 
 

@@ -150,6 +150,8 @@ def build(scale: str, cores: int) -> None:
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
         print(f"Report at scale {scale}: {len(plan.runs)} runs", flush=True)
+        for line in identity.not_as_committed(plan.runs, PROJECT):
+            print(line, flush=True)
         shares = machine.on_processor(cores)
         if due := identity.why_due(plan.runs, PROJECT, results):
             shares = machine.find_out(PROJECT, cores)

@@ -1,4 +1,4 @@
-"""What the result of a run depends on, and why a run is due.
+"""What the result of a run depends on, why a run is due, and whether its code is what git keeps.
 
 An identity maps names to digests: the run's parameters, the version of torch, the data's archives, the notebook's code
 and each module that it computes with. Snakemake runs again what has another identity than before, and watch.py leaves
@@ -8,8 +8,9 @@ it in the run's folder, so that the next build can say what has changed.
 import hashlib
 import importlib.metadata
 import json
+import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from plan import Run
@@ -17,7 +18,7 @@ from watch import IDENTITY
 
 from vaelib import sources
 
-NAMED = 3  # how many changed files are named; of more, the rest is counted
+NAMED = 3  # how many files are named in a line; of more, the rest is counted
 
 
 def of_run(run: Run, project: Path) -> str:
@@ -49,6 +50,40 @@ def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> list[str]:
     return [f"{count} run{'s' * (count > 1)}: {reason}" for reason, count in counted.most_common()]
 
 
+def not_as_committed(runs: Mapping[str, Run], project: Path) -> list[str]:
+    """A line that names what the runs compute with and git's last commit has otherwise, or not; none if all is there.
+
+    A comment, a notebook's text and its outputs do not count. Outside of a git checkout there is nothing to say.
+    """
+    try:
+        edited = _git(project, "diff", "--name-only", "--relative", "--no-ext-diff", "-z", "HEAD")
+        edited += _git(project, "ls-files", "--others", "--exclude-standard", "-z")
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    paths = set(edited.decode(errors="surrogateescape").split("\0"))
+    if not any(path.startswith(("notebooks/", "vaelib/", "data/")) for path in paths):
+        return []
+    now = {path: digest for run in runs.values() for path, digest in json.loads(of_run(run, project)).items()}
+    names = [path for path in sorted(paths & set(now)) if _committed(path, project) != now[path]]
+    return [f"not as committed: {_listed(names)}"] if names else []
+
+
+def _committed(path: str, project: Path) -> str | None:
+    """The digest of a file as the last commit has it; None where it has none."""
+    try:
+        return sources.digest_of_code(_git(project, "show", f"HEAD:./{path}"), Path(path).suffix)
+    except (subprocess.CalledProcessError, ValueError, KeyError):
+        return None
+
+
+def _git(project: Path, *arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], cwd=project, capture_output=True, check=True).stdout
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
 def _needed_first(runs: Mapping[str, Run]) -> list[str]:
     """The names of the runs, each after those that it needs."""
     ordered: dict[str, None] = {}
@@ -71,7 +106,4 @@ def _changed(file: Path, now: Mapping[str, str]) -> str:
     except (OSError, ValueError):
         return "what they were computed with is not known"
     names = [name for name in now if before.get(name) != now[name]] + [name for name in before if name not in now]
-    if not names:
-        return ""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{', '.join(names[:NAMED])}{more} changed"
+    return f"{_listed(names)} changed" if names else ""
