@@ -34,6 +34,8 @@ def test_training_parameters_have_a_row_a_model_and_no_column_that_no_run_used(s
     assert table.index.tolist() == ["`mlp`", "`conv`", "`deep`", "`grey`"] and "KL warm-up" not in table
     assert table.loc["`mlp`", ["images", "seeds", "threads", "best epoch"]].tolist() == ["55,000", "1, 2", 1, "3, 3"]
     assert table.objective.tolist() == ["ELBO", "ELBO", "log p(x)", "ELBO"]
+    assert table.architecture.tolist() == ["`mlp`", "`conv`", "`conv`", "`mlp`"]
+    assert "architecture" not in tables.training(vaes[vaes.model == vaes.architecture], summary)
     warm = tables.training(vaes.assign(kl_warmup_epochs=[2.5, 2.5, 0.0, 0.0, 0.0]), summary)
     assert warm["KL warm-up"].tolist() == ["2.5 epochs", "none", "none", "none"]
 

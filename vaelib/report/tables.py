@@ -40,10 +40,14 @@ def networks(vaes: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
-    """The training parameters of each group of seeds, from the records; a parameter that no run used is left out."""
+    """The training parameters of each group of seeds, from the records; a parameter that no run used is left out.
+
+    So is the architecture, where every name begins with it.
+    """
     rows = pd.DataFrame(
         {
             "run": f"`{model}`",
+            "architecture": f"`{group.architecture.iloc[0]}`",
             "images": f"{group.train_images.iloc[0] or 55_000:,}",
             "protocol": group.protocol.iloc[0],
             "objective": _objective(group.iloc[0]),
@@ -57,7 +61,11 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
         }
         for model, group in vaes.groupby("model", sort=False)
     )
-    return rows if (rows["KL warm-up"] != "none").any() else rows.drop(columns="KL warm-up")
+    unused = {
+        "architecture": all(run.model.startswith(run.architecture) for run in vaes.itertuples()),
+        "KL warm-up": (rows["KL warm-up"] == "none").all(),
+    }
+    return rows.drop(columns=[name for name, is_unused in unused.items() if is_unused])
 
 
 def other_training(summary: Summary) -> pd.DataFrame:
