@@ -10,8 +10,10 @@ from typing import Any
 
 import made_up_scale
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from matplotlib.colors import to_hex
 from toy import PROJECT
 
 sys.path.insert(0, str(PROJECT / "workflow"))
@@ -19,7 +21,7 @@ sys.path.insert(0, str(PROJECT / "workflow"))
 import needs
 import plan
 
-from vaelib.plots import figures
+from vaelib.plots import charts, figures
 from vaelib.report import exhibits, frames, plain, tables
 from vaelib.report.report import Report
 from vaelib.report.summary import published_likelihoods
@@ -144,6 +146,17 @@ def test_as_many_models_and_generators_as_a_scale_may_have_fit_on_a_page():
         figures.galleries(generators, 15, "synthetic images", across=3),
     ]
     assert max(figure.get_figheight() for figure in drawn) <= exhibits.TALLEST
+
+
+def test_as_many_models_as_a_scale_may_have_differ_in_colour():
+    models = [f"model {i}" for i in range(needs.MOST["models"])]
+    history = pd.DataFrame({"epoch": [1, 2], "train_elbo": [-150.0, -140.0], "validation_elbo": [-151.0, -141.0]})
+    curves = charts.learning_curves(dict.fromkeys(models, history), "A")
+    bounds = charts.bound_curve((1, 5), dict.fromkeys(models, [-150.0, -140.0]), dict.fromkeys(models, -139.0))
+    shares = charts.class_shares(dict.fromkeys(models, np.full(10, 0.1)))
+    for lines in (curves.axes[0].lines, bounds.axes[0].lines):
+        assert len({to_hex(line.get_color()) for line in lines}) == len(models)
+    assert len({to_hex(bars.patches[0].get_facecolor()) for bars in shares.axes[0].containers}) == len(models)
 
 
 def test_of_the_smoke_scale_much_can_be_left_out(project):
