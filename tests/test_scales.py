@@ -152,7 +152,7 @@ def test_as_many_models_as_a_scale_may_have_differ_in_colour():
     models = [f"model {i}" for i in range(needs.MOST["models"])]
     history = pd.DataFrame({"epoch": [1, 2], "train_elbo": [-150.0, -140.0], "validation_elbo": [-151.0, -141.0]})
     curves = charts.learning_curves(dict.fromkeys(models, history), "A")
-    bounds = charts.bound_curve((1, 5), dict.fromkeys(models, [-150.0, -140.0]), dict.fromkeys(models, -139.0))
+    bounds = charts.bound_curve((1, 5), dict.fromkeys(models, (-150.0, -140.0)), dict.fromkeys(models, -139.0))
     shares = charts.class_shares(dict.fromkeys(models, np.full(10, 0.1)))
     for lines in (curves.axes[0].lines, bounds.axes[0].lines):
         assert len({to_hex(line.get_color()) for line in lines}) == len(models)
