@@ -104,7 +104,8 @@ def test_page_interpolates_between_images_at_pointer_and_arrow_keys(fragment, im
     assert np.abs(np.array(below) - bilinear(images, 0.0, 0.05)).max() <= rounding
 
 
-def test_widget_follows_its_sliders_and_has_a_still_picture():
+@pytest.fixture
+def widget():
     import torch
 
     from vaelib.models.vae import VAE
@@ -112,6 +113,60 @@ def test_widget_follows_its_sliders_and_has_a_still_picture():
     torch.manual_seed(0)
     model = VAE("mlp")
     widget = explorer.LatentExplorer(model, torch.randn(50, 2), torch.arange(50) % 10)
+    widget.asked = model
+    return widget
+
+
+def pointer(widget, kind: str, x: float, y: float, buttons: int) -> None:
+    """What ipyevents sends when a pointer does something on the plane."""
+    widget._pointer._handle_mouse_msg(None, {"type": kind, "dataX": x, "dataY": y, "buttons": buttons}, [])
+
+
+def mark(widget) -> tuple[float, float]:
+    """Where the mark is drawn: the middle of what differs from the plane without it."""
+    plane = Image.open(io.BytesIO(widget.plane.value)).convert("RGB")
+    differs = (np.asarray(plane) != np.asarray(widget._map.picture.convert("RGB"))).any(axis=2)
+    rows, columns = differs.nonzero()
+    return (columns.min() + columns.max()) / 2, (rows.min() + rows.max()) / 2
+
+
+def test_at_every_end_of_the_sliders_the_whole_mark_is_on_the_picture_at_the_ends_of_the_axes(widget):
+    (left, width), (top, height) = widget._map.spans
+    for x, y in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        widget.across.value, widget.up.value = x * widget.across.max, y * widget.up.max
+        corner = (left + width * (x + 1) / 2, top + height * (1 - y) / 2)
+        assert np.abs(np.subtract(mark(widget), corner)).max() <= 2  # an axis under the mark hides some of it
+        assert 9 < corner[0] < widget._map.picture.width - 9 and 9 < corner[1] < widget._map.picture.height - 9
+
+
+def test_the_sliders_lie_along_the_axes(widget):
+    (left, width), (top, height) = widget._map.spans
+    inset, margins = explorer.TRACK_INSET, (widget.across.layout.margin, widget.up.layout.margin)
+    assert margins == (f"0 0 0 {left - inset}px", f"{top - inset}px 0 0 0")
+    lengths = (widget.across.layout.width, widget.up.layout.height)
+    assert lengths == (f"{width + 2 * inset}px", f"{height + 2 * inset}px")
+    assert (
+        (widget.across.min, widget.across.max)
+        == (widget.up.min, widget.up.max)
+        == (-widget._map.reach, widget.across.max)
+    )
+
+
+def test_a_click_and_a_drag_move_the_mark_to_the_pointer_and_a_pointer_that_passes_does_not(widget):
+    for kind, x, y, buttons in (("mousedown", 150, 100, 1), ("mousemove", 200, 210, 1), ("mouseup", 205, 215, 0)):
+        pointer(widget, kind, x, y, buttons)
+        assert np.abs(np.subtract(mark(widget), (x, y))).max() <= 1
+        assert widget._map.latent(x, y) == pytest.approx([widget.across.value, widget.up.value])
+    pointer(widget, "mousemove", 100, 100, 0)
+    assert np.abs(np.subtract(mark(widget), (205, 215))).max() <= 1
+    pointer(widget, "mousedown", 1, 1, 1)  # beside the axes
+    assert (widget.across.value, widget.up.value) == (-widget.across.max, widget.up.max)
+    assert widget.place.value == f"z = (−{widget.across.max:.2f}, {widget.up.max:.2f})"
+
+
+def test_widget_follows_its_sliders_and_has_a_still_picture(widget):
+    import torch
+
     assert widget.across.max == widget.up.max >= 1
     digit, plane = widget.digit.value, widget.plane.value
     widget.across.value = 0.5
@@ -119,7 +174,7 @@ def test_widget_follows_its_sliders_and_has_a_still_picture():
     widget.up.value = -0.5
     shown = np.asarray(Image.open(io.BytesIO(widget.digit.value)))[::10, ::10]
     with torch.no_grad():
-        expected = 255 - 255 * model.images(torch.tensor([0.5, -0.5])[None]).reshape(28, 28).numpy()
+        expected = 255 - 255 * widget.asked.images(torch.tensor([0.5, -0.5])[None]).reshape(28, 28).numpy()
     assert np.abs(shown - expected).max() <= 0.51
     bundle, metadata = widget._repr_mimebundle_()
     assert "digit" in metadata["image/png"]["alt"]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ipyevents
 import ipywidgets as widgets
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,6 +24,9 @@ from vaelib.plots import figures
 TEMPLATE = Path(__file__).with_name("explorer.html")
 SHOWN_POINTS = 2500  # of the latent means: more would hide one another and only make the page heavier
 MAGNIFICATION = 10  # screen pixels to a pixel of the widget's digit
+STEP = 0.05  # of the sliders, and of their arrow keys
+WAIT = 40  # milliseconds between two places of a pointer that is dragged: a digit is decoded and sent for each
+TRACK_INSET = 6  # pixels by which a slider of ipywidgets is longer than its track, at either end
 
 
 def plane_grid(side: int, extent: float) -> np.ndarray:
@@ -72,9 +76,12 @@ def sprite(images: np.ndarray) -> bytes:
 
 
 class LatentExplorer(widgets.HBox):
-    """Sliders for the 2-D latent z of a `VAE` (`across`, `up`), a map with a mark at z, and the digit decoded there.
+    """The latent plane of a `VAE` with a mark at z, and the digit decoded there.
 
-    The map shows images at their latent `means` [count, 2], coloured by their `labels`.
+    The plane shows images at their latent `means` [count, 2], coloured by their `labels`. A click or a drag on it moves
+    the mark, and so do the sliders along its axes, `across` and `up`, whose ends are those of the axes; by keyboard it
+    is the sliders.
+
     Where no widgets are shown (an executed notebook on GitHub, a viewer), the picture of the start stands in.
     """
 
@@ -85,39 +92,52 @@ class LatentExplorer(widgets.HBox):
 
         self._decode = lambda z: data.to_bytes(model.images(torch.tensor([z], device=model.device)))[0]
         means, labels = (np.asarray(a.cpu() if hasattr(a, "cpu") else a) for a in (means, labels))
-        self._background, self._pixel = _draw_plane(means, labels)
-        extent = math.ceil(np.abs(means).max())
-        self.across, self.up = (
-            widgets.FloatSlider(0.0, min=-extent, max=extent, step=0.02, description=name, orientation=orientation)
-            for name, orientation in (("z₁", "horizontal"), ("z₂", "vertical"))
-        )
+        self._map = Map(means, labels, math.ceil(np.abs(means).max()))
         self.plane, self.digit = (widgets.Image(format="png") for _ in range(2))
-        for image, picture in ((self.plane, self._background), (self.digit, self._magnified([0.0, 0.0]))):
-            image.layout = widgets.Layout(width=f"{picture.width}px", height=f"{picture.height}px", flex="none")
-        self.up.layout.height = self.plane.layout.height
-        self.across.layout.width = self.plane.layout.width
-        super().__init__([self.up, widgets.VBox([self.plane, self.across]), self.digit])
+        for image, picture in ((self.plane, self._map.picture), (self.digit, self._magnified([0.0, 0.0]))):
+            size = {"width": f"{picture.width}px", "height": f"{picture.height}px"}
+            image.layout = widgets.Layout(flex="none", margin="0", **size)
+        self.across, self.up = (self._slider(axis) for axis in (0, 1))
+        self.place = widgets.HTML()
+        super().__init__([self.up, widgets.VBox([self.plane, self.across]), widgets.VBox([self.place, self.digit])])
+        self._pointer = ipyevents.Event(source=self.plane, watched_events=["mousedown", "mousemove", "mouseup"])
+        self._pointer.prevent_default_action = True  # which would be to drag the picture away
+        self._pointer.wait = WAIT
+        self._pointer.on_dom_event(self._point)
         self.across.observe(self._update, "value")
         self.up.observe(self._update, "value")
         self._update()
 
+    def _slider(self, axis: int) -> widgets.FloatSlider:
+        """A slider along one axis of the plane: it begins and ends where the axis does."""
+        start, length = self._map.spans[axis]
+        start, length = f"{start - TRACK_INSET}px", f"{length + 2 * TRACK_INSET}px"
+        across = {"margin": f"0 0 0 {start}", "width": length}
+        up = {"margin": f"{start} 0 0 0", "height": length, "width": "32px"}
+        slider = widgets.FloatSlider(0.0, min=-self._map.reach, max=self._map.reach, step=STEP, readout=False)
+        slider.orientation, slider.tooltip = ("horizontal", "vertical")[axis], ("z₁", "z₂")[axis]
+        slider.layout = widgets.Layout(flex="none", **(across, up)[axis])
+        return slider
+
+    def _point(self, event: dict[str, Any]) -> None:
+        """Moves the mark to where the pointer is, if its button is down or was let go there."""
+        if event["buttons"] == 1 or event["type"] == "mouseup":
+            across, up = self._map.latent(event["dataX"], event["dataY"])
+            self.across.value, self.up.value = across, up
+
     def _update(self, change: Any = None) -> None:
         z = [self.across.value, self.up.value]
         self.digit.value = _png(self._magnified(z), compress_level=1)
-        self.plane.value = _png(self._marked(z), compress_level=1)
+        self.plane.value = _png(self._map.marked(z), compress_level=1)
+        self.place.value = f"z = ({z[0]:.2f}, {z[1]:.2f})".replace("-", "−")
 
     def _magnified(self, z: list[float]) -> Image.Image:
         digit = Image.fromarray(255 - self._decode(z).reshape(28, 28))
         return digit.resize([28 * MAGNIFICATION] * 2, Image.Resampling.NEAREST)
 
-    def _marked(self, z: list[float]) -> Image.Image:
-        plane = self._background.copy()
-        for radius, colour, width in ((8, "white", 4), (7, "black", 2)):
-            ImageDraw.Draw(plane).circle(self._pixel(z), radius, outline=colour, width=width)
-        return plane
-
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        plane, digit = self._marked([self.across.value, self.up.value]), Image.open(io.BytesIO(self.digit.value))
+        plane = self._map.marked([self.across.value, self.up.value])
+        digit = Image.open(io.BytesIO(self.digit.value))
         still = Image.new("RGB", (plane.width + digit.width, plane.height), "white")
         still.paste(plane.convert("RGB"))
         still.paste(digit.convert("RGB"), (plane.width, (plane.height - digit.height) // 2))
@@ -126,20 +146,38 @@ class LatentExplorer(widgets.HBox):
         return bundle, {"image/png": {"alt": alt}}
 
 
-def _draw_plane(means: np.ndarray, labels: np.ndarray) -> tuple[Image.Image, Any]:
-    """The scatter of the means, drawn once, and the function from a latent to its pixel there."""
-    figure = figures.latent_scatter(means, labels)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    # With a palette the PNG of every update is compressed five times as fast.
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128)
-    to_display = figure.axes[0].transData.frozen()
+class Map:
+    """The scatter of latent means over [-reach, reach]^2, drawn once, with a mark upon it wherever one is asked for."""
 
-    def pixel(z: Sequence[float]) -> tuple[float, float]:
-        x, y = to_display.transform(z)
-        return x, picture.height - y
+    def __init__(self, means: np.ndarray, labels: np.ndarray, reach: float):
+        self.reach = reach
+        figure = figures.latent_scatter(means, labels)
+        axes = figure.axes[0]
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        # With a palette the PNG of every update is compressed five times as fast.
+        self.picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128)
+        self._to_display = axes.transData.frozen()
+        (left, bottom), (right, top) = self.pixel((-reach, -reach)), self.pixel((reach, reach))
+        self.spans = ((left, right - left), (top, bottom - top))  # where each axis begins, in pixels, and its length
 
-    return picture, pixel
+    def pixel(self, z: Sequence[float]) -> tuple[float, float]:
+        """Where a latent is in the picture, from its upper left corner."""
+        x, y = self._to_display.transform(z)
+        return float(x), float(self.picture.height - y)
+
+    def latent(self, x: float, y: float) -> list[float]:
+        """The latent at a pixel of the picture; beside the axes the nearest within them."""
+        z = self._to_display.inverted().transform((x, self.picture.height - y))
+        return np.clip(z, -self.reach, self.reach).tolist()
+
+    def marked(self, z: Sequence[float]) -> Image.Image:
+        """The picture with a mark at a latent."""
+        plane = self.picture.copy()
+        for radius, colour, width in ((8, "white", 4), (7, "black", 2)):
+            ImageDraw.Draw(plane).circle(self.pixel(z), radius, outline=colour, width=width)
+        return plane
 
 
 def _png(picture: Image.Image, **options: Any) -> bytes:
