@@ -69,7 +69,8 @@ def train(
     state = Checkpoint(model, optimiser, rng, checkpoint, known_as)
     state.restore()
     if state.history:
-        print(f"  {len(state.history)} of {settings.epochs} epochs were trained before, as {checkpoint.name}", flush=True)
+        known = f"{len(state.history)} of {settings.epochs} epochs"
+        print(f"  {known} were trained before, as {checkpoint.name}", flush=True)
     yield from state.history
 
     for epoch in range(len(state.history), settings.epochs):
