@@ -108,6 +108,7 @@ def test_gaps_of_a_network_are_not_negative_and_add_up_to_what_the_elbo_misses(m
     assert ((exact.log_px - total - elbo).abs() < error).all() and (total > 0.01).all()
 
 
+@pytest.mark.slow
 def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mnist):
     """ELBO and log p(x) by importance sampling, the latter from the best Gaussians, know nothing of the quadrature."""
     torch.manual_seed(0)

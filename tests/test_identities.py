@@ -41,11 +41,13 @@ def measured(mnist):
     return model, exact, identities.measure(model, mnist["test"], exact)
 
 
+@pytest.mark.slow
 def test_every_single_excess_is_positive(measured):
     # log p is convex in the pixels; without that, half of the 100 differences would be negative.
     assert measured[2]["identity_smallest_excess"] > 0
 
 
+@pytest.mark.slow
 def test_the_grey_nll_is_above_the_expected_dynamic_one(measured, mnist):
     model, _, numbers = measured
     assert numbers["identity_grey_nll"] > numbers["identity_dynamic_nll"]
@@ -63,6 +65,7 @@ def test_the_grey_elbo_is_the_expected_dynamic_one(measured):
     assert 0 < numbers["identity_elbo_standard_error"] < 1
 
 
+@pytest.mark.slow
 def test_the_mean_logits_are_the_gradient_of_log_px(measured, mnist):
     model, exact, _ = measured
     x = identities.pixels(mnist["test"])[:2]

@@ -141,6 +141,7 @@ def test_parameters_are_those_of_the_schema_and_their_defaults_are_accepted(expe
     assert schema().model_dump() == defaults  # the cell shows the defaults, the schema has them
 
 
+@pytest.mark.slow
 def test_vae_leaves_a_whole_record(vae_run: Path):
     record = read_record(vae_run)
     assert record["config"] | SMALL == record["config"]
@@ -157,6 +158,7 @@ def test_vae_leaves_a_whole_record(vae_run: Path):
     assert metrics["exact_nll"] > metrics["pixel_entropy"]
 
 
+@pytest.mark.slow
 def test_latent_space_runs_on_a_finished_vae(vae_run: Path, tmp_path: Path):
     ended = run_notebook("latent_space", tmp_path / "run", vae_run=vae_run)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -166,6 +168,7 @@ def test_latent_space_runs_on_a_finished_vae(vae_run: Path, tmp_path: Path):
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
+@pytest.mark.slow
 def test_exact_training_compares_runs_and_measures_brute_force(vae_run: Path, tmp_path: Path):
     ended = run_notebook("exact_training", tmp_path / "run", vae_runs=[str(vae_run)], images=20, points=256)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -174,6 +177,7 @@ def test_exact_training_compares_runs_and_measures_brute_force(vae_run: Path, tm
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
+@pytest.mark.slow
 def test_vaegan_trains_and_is_measured_beside_a_vae_and_real_images(vae_run: Path, judge_run: Path, tmp_path: Path):
     small = {"architecture": "mlp", "train_images": 500, "images": 300, "epochs": 1, "batch_size": 50}
     ended = run_notebook("vaegan", tmp_path / "run", compared_runs=[str(vae_run)], classifier_run=judge_run, **small)
@@ -187,6 +191,7 @@ def test_vaegan_trains_and_is_measured_beside_a_vae_and_real_images(vae_run: Pat
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
+@pytest.mark.slow
 def test_task_sets_the_runs_of_a_sweep_beside_each_other(sweep_runs: list[Path], tmp_path: Path):
     folders = [str(folder) for folder in sweep_runs[::-1]]
     ended = run_notebook("task", tmp_path / "run", generator_runs=folders)
@@ -200,6 +205,7 @@ def test_task_sets_the_runs_of_a_sweep_beside_each_other(sweep_runs: list[Path],
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
+@pytest.mark.slow
 def test_classifier_leaves_a_whole_record(judge_run: Path):
     metrics = read_record(judge_run)["metrics"]
     assert metrics["test_accuracy"] == pytest.approx(1 - metrics["test_errors"] / 10_000)
@@ -208,6 +214,7 @@ def test_classifier_leaves_a_whole_record(judge_run: Path):
         assert shares[digit, digit] == pytest.approx(metrics[f"test_accuracy_{digit}"])
 
 
+@pytest.mark.slow
 def test_synthesis_makes_as_many_images_as_asked_for_with_the_labels_of_the_first_half(generator_run: Path):
     made = load_file(generator_run / "arrays.safetensors")
     assert made["images"].shape == (1000, 1, 28, 28) and made["images"].dtype == torch.uint8
@@ -218,6 +225,7 @@ def test_synthesis_makes_as_many_images_as_asked_for_with_the_labels_of_the_firs
     assert metrics["label_error"] == pytest.approx(sum(e * w for e, w in zip(errors, weights.tolist(), strict=True)))
 
 
+@pytest.mark.slow
 def test_augmentation_trains_every_arm_under_both_budgets(generator_run: Path, tmp_path: Path):
     ended = run_notebook("augmentation", tmp_path / "run", generator_run=generator_run, fraction=0.02, updates=20)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -230,17 +238,20 @@ def test_augmentation_trains_every_arm_under_both_budgets(generator_run: Path, t
         assert metrics[f"test_accuracy_{arm}_{budget}"] == pytest.approx(row.test_accuracy)
 
 
+@pytest.mark.slow
 def test_augmentation_stops_when_the_generator_made_too_few_images(generator_run: Path, tmp_path: Path):
     ended = run_notebook("augmentation", tmp_path / "run", generator_run=generator_run, fraction=0.5)
     assert ended.returncode != 0 and not (tmp_path / "run").exists()
     assert "made 1000 images, 15000 are needed" in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["vae_run", "judge_run", "generator_run"])
 def test_executed_images_have_alternative_text(run: str, request: pytest.FixtureRequest):
     assert images_without_alternative_text(request.getfixturevalue(run).with_suffix(".ipynb")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "values", "said"),
     [

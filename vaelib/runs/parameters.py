@@ -41,7 +41,8 @@ def check(schema: type[P], namespace: MutableMapping[str, Any]) -> P:
     """
     known, assigned = schema.model_fields, _assigned(namespace)
     unknown = [name for name in assigned if name not in known]
-    problems = [_unknown(name, [other for other in assigned if other in known]) for name in unknown]
+    in_order = [*(name for name in assigned if name in known), *(name for name in known if name not in assigned)]
+    problems = [_unknown(name, in_order) for name in unknown]
     try:
         checked = schema(**{name: namespace[name] for name in known if name in namespace})
         checked._namespace = namespace
