@@ -103,8 +103,9 @@ class Screen:
             line = f"run {self.started} of {self.due}: {name}\n"
         elif "/" in name and text.startswith("finished"):
             self.finished += 1
-            left, elapsed = self.due - self.finished, duration(time.monotonic() - self.began)
-            line = f"[{name}] {text}; {self.finished} of {self.due} runs done, {left} left, {elapsed} so far\n"
+            left, elapsed = self.due - self.finished, time.monotonic() - self.began
+            rest = f", about {duration(elapsed / self.finished * left)} left" if left > 0 else ""  # as runs took so far
+            line = f"[{name}] {text}; {self.finished} of {self.due} runs done after {duration(elapsed)}{rest}\n"
         sys.stdout.write(line)
         sys.stdout.flush()
 

@@ -1,0 +1,25 @@
+"""What a build shows of its runs: which of how many, how long it took so far, and about how long is left."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
+
+import build  # noqa: E402
+
+
+def test_a_finished_run_says_how_many_are_left_and_for_how_long_at_the_pace_so_far(monkeypatch, capsys):
+    now = [100.0]
+    monkeypatch.setattr(build.time, "monotonic", lambda: now[0])
+    screen = build.Screen({"vae/a", "vae/b", "vae/c"})
+    screen.show("run          3\n")
+    for name, at in (("a", 140.0), ("b", 160.0), ("c", 190.0)):
+        screen.show(f"[vae/{name}] started\n")
+        now[0] = at
+        screen.show(f"[vae/{name}] finished in 20 s\n")
+    said = [line for line in capsys.readouterr().out.splitlines() if "finished" in line]
+    assert said == [
+        "[vae/a] finished in 20 s; 1 of 3 runs done after 40 s, about 1 min 20 s left",
+        "[vae/b] finished in 20 s; 2 of 3 runs done after 1 min 0 s, about 30 s left",
+        "[vae/c] finished in 20 s; 3 of 3 runs done after 1 min 30 s",
+    ]
