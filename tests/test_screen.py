@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
 
-import build  # noqa: E402
+import build
 
 
 def test_a_finished_run_says_how_many_are_left_and_for_how_long_at_the_pace_so_far(monkeypatch, capsys):
