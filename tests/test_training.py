@@ -265,7 +265,10 @@ def test_a_decoder_trained_without_an_encoder_gets_one_afterwards_without_warm_u
             assert phase.loss.kl_warmup_epochs == 0 and phase.epochs == 2
     assert trainable == [[True, True], [False, True], [False, True]]
     assert all(parameter.requires_grad for parameter in loss.model.parameters())
+    interrupted = phases(loss, 5, 2)
+    next(interrupted), next(interrupted), interrupted.close()
     assert [phase.name for phase in phases(loss, 5, 0)] == ["training"]
+    assert all(parameter.requires_grad for parameter in loss.model.parameters())
 
 
 def test_training_raises_the_elbo(start):

@@ -46,6 +46,7 @@ def phases(loss: VAELoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
     after the last all of them are again.
     """
     model: VAE = loss.model
+    model.requires_grad_(True)  # an interrupted training may have left the decoder fixed
     yield Phase("training", loss, epochs)
     if encoder_epochs:
         model.decoder.requires_grad_(False)
