@@ -9,13 +9,15 @@ from torch import Tensor
 
 from vaelib import device
 from vaelib.models.vae import Posterior, log_normal
+from vaelib.progress import told
 from vaelib.training.objectives import log_sum_exp
 
 
 def aggregate_posterior(posterior: Posterior, z: Float[Tensor, "points latent"]) -> Float[Tensor, " points"]:
     """log of q(z), the mean of q(z | x) over images: where the encoder puts the data."""
     parts = []
-    for chunk in z.split(device.rows_at_once(z.device, 8 * posterior.mean.numel())):
+    chunks = z.split(device.rows_at_once(z.device, 8 * posterior.mean.numel()))
+    for chunk in told(chunks, "aggregate posterior"):
         log_q = log_normal(chunk[:, None], posterior.mean, posterior.log_variance)
         parts.append(log_sum_exp(log_q) - math.log(len(posterior.mean)))
     return torch.cat(parts)

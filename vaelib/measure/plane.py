@@ -10,6 +10,7 @@ from torch import Tensor
 from vaelib import data
 from vaelib.exact.quadrature import Nodes, exact_log_likelihood
 from vaelib.models.vae import VAE, Posterior, log_normal
+from vaelib.progress import told
 
 PANEL_POINTS = 160  # a side of the grid on which an exact posterior is drawn
 SEEN = 8.0  # nats below the highest node down to which a panel shows an exact posterior
@@ -28,7 +29,7 @@ def posterior_panels(
     everything = torch.ones(len(x), dtype=torch.bool)
     exact = exact_log_likelihood(model, x, keep_nodes=everything)
     densities, extents = [], []
-    for i, image in enumerate(x):
+    for i, image in enumerate(told(list(x), "exact posteriors")):
         one, shown = exact.part(i, 1), best if close else q
         centre, half = _square(one.nodes, shown.mean[i], torch.exp(0.5 * shown.log_variance[i]))
         axes = [torch.linspace(-1, 1, PANEL_POINTS, device=x.device) * half + c for c in centre]
