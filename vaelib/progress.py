@@ -6,16 +6,24 @@ from typing import TypeVar
 
 T = TypeVar("T")
 SILENCE = 4.0  # seconds without a word
-ENDING = 2.0  # seconds before the end in which nothing needs to be said
+ENDING = 1.0  # seconds before the end in which nothing needs to be said
+
+_spoken = time.monotonic()  # when the last word was said
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    global _spoken
+    print(text, flush=True)
+    _spoken = time.monotonic()
 
 
 def told(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items one by one; every SILENCE seconds a line says what share of `what` is done, and how long is left."""
-    started = said = time.monotonic()
+    """The items one by one; after SILENCE a line says what share of `what` is done, and how long is left."""
+    started = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
         left = (now - started) / done * (len(items) - done) if done else 0.0
-        if now - said > SILENCE and left > ENDING:
-            print(f"  {what}: {done / len(items):.0%}, {left:.0f} s left", flush=True)
-            said = now
+        if now - _spoken > SILENCE and left > ENDING:
+            say(f"  {what}: {done / len(items):.0%}, {left:.0f} s left")
         yield item

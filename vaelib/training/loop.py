@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vaelib import data, device
 from vaelib.files import UserError
-from vaelib.progress import told
+from vaelib.progress import say, told
 from vaelib.training.checkpoints import Checkpoint, identity
 from vaelib.training.loss import Loss
 
@@ -70,7 +70,7 @@ def train(
     state.restore()
     if state.history:
         known = f"{len(state.history)} of {settings.epochs} epochs"
-        print(f"  {known} were trained before, as {checkpoint.name}", flush=True)
+        say(f"  {known} were trained before, as {checkpoint.name}")
     yield from state.history
 
     for epoch in range(len(state.history), settings.epochs):
@@ -129,10 +129,7 @@ def progress(epochs: Iterable[dict[str, float]], total: int, phase: str) -> Iter
         losses = f"loss {metrics['train_loss']:.4g}"
         if "validation_loss" in metrics:
             losses += f", validation {metrics['validation_loss']:.4g}"
-        print(
-            f"epoch {metrics['epoch']}/{total} of {phase}: {losses}; {metrics['seconds']:.1f} s, {left:.0f} s left",
-            flush=True,
-        )
+        say(f"epoch {metrics['epoch']}/{total} of {phase}: {losses}; {metrics['seconds']:.1f} s, {left:.0f} s left")
         yield metrics
 
 
