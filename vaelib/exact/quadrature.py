@@ -195,7 +195,7 @@ def conditional_log_likelihood(
 ) -> Float[Tensor, " images"]:
     """Exact log p(x | y) of a conditional VAE with a 2-D latent, each image given its own label."""
     log_px = x.new_empty(len(x))
-    for label in labels.unique():
+    for label in told(list(labels.unique()), "log p(x | y)"):
         own = labels == label
         log_px[own] = exact_log_likelihood(model.given(label), x[own]).log_px
     return log_px
