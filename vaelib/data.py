@@ -153,12 +153,17 @@ def grey(images: UInt8[Tensor, "*batch 1 28 28"]) -> Float[Tensor, "*batch 784"]
 
 def to_images(x: Float[Tensor, "count 784"]) -> UInt8[Tensor, "count 1 28 28"]:
     """Rows of grey values in [0, 1] as images of 256 levels."""
-    return (255 * x.clamp(0, 1)).round().to(torch.uint8).reshape(-1, 1, SIDE, SIDE)
+    return _levels(x).reshape(-1, 1, SIDE, SIDE)
 
 
 def to_bytes(x: Float[Tensor, "*batch 784"]) -> np.ndarray:
     """Grey values in [0, 1] as uint8, in an array: what galleries show and runs keep."""
-    return (255 * x.detach().clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
+    return _levels(x).cpu().numpy()
+
+
+def _levels(x: Float[Tensor, "*batch 784"]) -> UInt8[Tensor, "*batch 784"]:
+    """The nearest of 256 grey levels."""
+    return (255 * x.clamp(0, 1)).round().to(torch.uint8)
 
 
 def binarise(images: UInt8[Tensor, "*batch 1 28 28"], rng: torch.Generator) -> Float[Tensor, "*batch 784"]:
