@@ -10,6 +10,8 @@ BIN := $(VENV)/bin/python
 # Written last by an install that went well, so that one that failed is tried again.
 INSTALLED := $(VENV)/installed
 INSTALL_GB := 8
+# Pythae, which only the benchmark needs: beside .venv, not in it, and on the same torch.
+BENCH := .bench
 
 SCALES := $(sort $(basename $(notdir $(wildcard workflow/scales/*.yaml))))
 LINTED := vaelib notebooks report workflow tests benchmarks
@@ -41,15 +43,15 @@ lint: $(INSTALLED)  ## check the code's style, and that no room imports one abov
 lab: $(INSTALLED)  ## open copies of the notebooks in JupyterLab; OPTIONS="--no-browser" and the like are passed on
 	@$(BIN) workflow/lab.py $(OPTIONS)
 
-bench: $(INSTALLED)  ## measure the training's throughput
-	@$(BIN) benchmarks/throughput.py
+bench: $(BENCH)/installed  ## measure the training's throughput beside other loops; OPTIONS="--all" or "--quick" are passed on
+	@$(BIN) benchmarks/throughput.py $(OPTIONS)
 
 clean:  ## remove the built reports and caches; results stay
 	rm -rf report/build .pytest_cache .ruff_cache *.egg-info
 	find vaelib workflow tests benchmarks notebooks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 distclean: clean  ## remove the results and .venv too
-	rm -rf results $(VENV)
+	rm -rf results $(VENV) $(BENCH)
 
 .PHONY: scale-exists
 scale-exists:
@@ -65,3 +67,9 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@$(BIN) -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@$(BIN) -m pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+# Without a network there is nothing of it, and the benchmark says so and goes on.
+$(BENCH)/installed: benchmarks/requirements.txt $(INSTALLED)
+	@rm -rf $(BENCH)
+	@if $(BIN) -m pip install --disable-pip-version-check --quiet --no-deps --target $(BENCH) -r $<; \
+	    then touch $@; else rm -rf $(BENCH); fi
