@@ -46,6 +46,10 @@ def toy(tmp_path: Path) -> Toy:
         (("alpha/one}", "alpha/six}"), "beta/one needs alpha/six, which is not among the runs"),
         (("  beta:", "  gamma:"), r"notebooks/gamma\.ipynb, which does not exist"),
         (("experiments:", "experiment:"), "toy.yaml cannot be read: KeyError"),
+        (
+            ("value: 1", "needs: {alpha_run: beta/one}"),
+            "each of these runs needs the one before it: (alpha|beta)/one, ",
+        ),
     ],
 )
 def test_a_mistake_in_a_scale_is_one_clear_message(toy: Toy, edit: tuple[str, str], message: str):

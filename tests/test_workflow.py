@@ -56,6 +56,16 @@ def test_runs_start_as_declared_and_what_they_need_before_them(built: Toy):
 
 
 @pytest.mark.slow
+def test_runs_start_again_by_the_seconds_in_their_records(toy: Toy):
+    for run, seconds in (("alpha/one", 1), ("beta/one", 2), ("alpha/two", 4)):
+        write(toy.results / run / "metrics.json", json.dumps({"provenance": {"wall_seconds": seconds}}))
+    toy.edit("notebooks/alpha.ipynb", "epoch 1/1", "epoch 1 of 1")
+    toy.command += ["--cores", "1"]
+    order = [line.split(": ")[1] for line in toy.build()[1].splitlines() if line.startswith("run ")]
+    assert order == ["alpha/two", "alpha/one", "beta/one"]
+
+
+@pytest.mark.slow
 def test_nothing_runs_again_if_only_words_times_and_outputs_changed(toy: Toy):
     for path in [*toy.folder.glob("vaelib/**/*.py"), *toy.folder.glob("notebooks/*.ipynb")]:
         path.touch()

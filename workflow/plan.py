@@ -11,8 +11,10 @@
         runs:
           conv: {needs: {vae_run: vae/conv-seed0}}           latent_space/conv
 
-Runs are started in the order in which they stand here, as far as what they need is finished. The longest should stand
-first, so that none is left to run alone in the end.
+Of the runs that can start, the one goes first that begins the longest chain: itself, a run that needs it, a run that
+needs that one, and so on, in the seconds that each took the last time, by the record that it left in results/. Where no
+run has a record, as in a fresh clone, they start in the order in which they stand here, each after what it needs. So
+the longest chains should stand first here, too: then only short runs are left to fill the cores in the end.
 
 Three keys of a run mean something here; every other one is a parameter of the notebook.
 
@@ -23,10 +25,13 @@ Three keys of a run mean something here; every other one is a parameter of the n
 """
 
 import ast
+import contextlib
 import functools
+import graphlib
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,19 +92,31 @@ class Plan:
     runs: dict[str, Run]
     banner: str
 
-    def priorities(self) -> dict[str, int]:
-        """Higher for a run declared earlier; what a run needs is as urgent as the run itself."""
-        found: dict[str, int] = {}
+    def measured(self, results: Path) -> dict[str, float]:
+        """The seconds that runs took the last time, with whatever parameters; of those that left a record alone."""
+        seconds = {}
+        for run in self.runs:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                record = json.loads((results / run / "metrics.json").read_text(encoding="utf-8"))
+                seconds[run] = float(record["provenance"]["wall_seconds"])
+        return seconds
 
-        def mark(run: str, priority: int) -> None:
-            if run not in found:
-                found[run] = priority
-                for needed in self.runs[run].needed:
-                    mark(needed, priority)
+    def priorities(self, seconds: Mapping[str, float]) -> dict[str, int]:
+        """Higher for a run that begins a longer chain of runs, by their seconds; of equals, for that declared earlier.
 
-        for place, run in enumerate(self.runs):
-            mark(run, len(self.runs) - place)
-        return found
+        One without seconds, such as an interrupted run, counts like the longest: it might be that one, left to the end.
+        """
+        longest = max(seconds.values(), default=0.0)
+        needed_by = {run: [later.id for later in self.runs.values() if run in later.needed] for run in self.runs}
+        earliness = {run: -place for place, run in enumerate(self.runs)}
+
+        @functools.cache
+        def urgency(run: str) -> tuple[float, int]:
+            later = [urgency(needing) for needing in needed_by[run]]
+            chain = seconds.get(run, longest) + max((chain for chain, _ in later), default=0.0)
+            return chain, max([earliness[run], *(early for _, early in later)])  # as early as what needs it
+
+        return {run: priority for priority, run in enumerate(sorted(self.runs, key=urgency))}
 
 
 def load(project: Path, scale: str) -> Plan:
@@ -116,6 +133,7 @@ def load(project: Path, scale: str) -> Plan:
         banner = (content.get("report") or {}).get("banner", "")
         for run in runs.values():
             _check(run, runs, project / "notebooks" / f"{run.experiment}.ipynb")
+        _check_order(runs)
         _check_report(runs, project / "notebooks")
     except PlanError as error:
         raise PlanError(f"{file.relative_to(project)}: {error}") from None
@@ -174,6 +192,14 @@ def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
     unknown = {"run_dir", *run.needs, *run.parameters} - set(_parameters(notebook))
     if unknown:
         raise PlanError(f"{run.id} sets {', '.join(sorted(unknown))}: no parameter of notebooks/{notebook.name}")
+
+
+def _check_order(runs: dict[str, Run]) -> None:
+    """Says in one line which runs would wait for one another for ever."""
+    try:
+        graphlib.TopologicalSorter({run.id: run.needed for run in runs.values()}).prepare()
+    except graphlib.CycleError as error:
+        raise PlanError(f"each of these runs needs the one before it: {', '.join(error.args[1])}") from None
 
 
 def settings(runs: dict[str, Run], notebooks: Path) -> dict[str, dict[str, object]]:
