@@ -6,12 +6,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
 
 import build
+import pytest
 
 
-def test_a_finished_run_says_how_many_are_left_and_for_how_long_at_the_pace_so_far(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("seconds", "first", "second"),
+    [((1, 1, 1), "1 min 20 s", "30 s"), ((80, 40, 10), "25 s", "5 s")],
+    ids=["of which nothing is known", "longest first"],
+)
+def test_a_finished_run_says_how_many_are_left_and_for_how_long_at_the_pace_so_far(
+    monkeypatch, capsys, seconds, first, second
+):
     now = [100.0]
     monkeypatch.setattr(build.time, "monotonic", lambda: now[0])
-    screen = build.Screen({"vae/a", "vae/b", "vae/c"})
+    names = ["vae/a", "vae/b", "vae/c"]
+    screen = build.Screen({*names}, dict(zip(names, seconds, strict=True)))
     screen.show("run          3\n")
     for name, at in (("a", 140.0), ("b", 160.0), ("c", 190.0)):
         screen.show(f"[vae/{name}] started\n")
@@ -19,7 +28,7 @@ def test_a_finished_run_says_how_many_are_left_and_for_how_long_at_the_pace_so_f
         screen.show(f"[vae/{name}] finished in 20 s\n")
     said = [line for line in capsys.readouterr().out.splitlines() if "finished" in line]
     assert said == [
-        "[vae/a] finished in 20 s; 1 of 3 runs done after 40 s, about 1 min 20 s left",
-        "[vae/b] finished in 20 s; 2 of 3 runs done after 1 min 0 s, about 30 s left",
+        f"[vae/a] finished in 20 s; 1 of 3 runs done after 40 s, about {first} left",
+        f"[vae/b] finished in 20 s; 2 of 3 runs done after 1 min 0 s, about {second} left",
         "[vae/c] finished in 20 s; 3 of 3 runs done after 1 min 30 s",
     ]

@@ -109,7 +109,8 @@ class Toy:
         """Why a build would run what it would, by the project's own copy of the workflow."""
         script = (
             "from build import PROJECT, identity, plans; "
-            "print(*identity.why_due(plans.load(PROJECT, 'toy').runs, PROJECT, PROJECT / 'results/toy'), sep='\\n')"
+            "due = identity.why_due(plans.load(PROJECT, 'toy').runs, PROJECT, PROJECT / 'results/toy'); "
+            "print(*identity.reasons(due), sep='\\n')"
         )
         environment = os.environ | {"PYTHONPATH": str(self.folder / "workflow")}
         command = [self.python, "-c", script]

@@ -12,10 +12,11 @@ import os
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -80,10 +81,14 @@ def check_space(results: Path, unfinished: int) -> None:
 
 
 class Screen:
-    """Passes on what the jobs say, counting them; what Snakemake says is in its own log."""
+    """Passes on what the jobs say, counting them; what Snakemake says is in its own log.
 
-    def __init__(self, names: set[str]):
-        self.names, self.began = names, time.monotonic()
+    Of the runs that are due, `seconds` has what each took the last time, or one number for all where none is known.
+    """
+
+    def __init__(self, names: set[str], seconds: Mapping[str, float]):
+        self.names, self.seconds, self.began = names, seconds, time.monotonic()
+        self.left = dict(seconds)
         self.due = self.started = self.finished = 0
         self.failures: list[str] = []
         self.said: list[str] = []  # Snakemake's own words, for when it fails by itself
@@ -103,8 +108,10 @@ class Screen:
             line = f"run {self.started} of {self.due}: {name}\n"
         elif "/" in name and text.startswith("finished"):
             self.finished += 1
-            left, elapsed = self.due - self.finished, time.monotonic() - self.began
-            rest = f", about {duration(elapsed / self.finished * left)} left" if left > 0 else ""  # as runs took so far
+            self.left.pop(name, None)
+            left, elapsed = sum(self.left.values()), time.monotonic() - self.began
+            pace = elapsed / max(sum(self.seconds.values()) - left, 1.0)  # for what took a second the last time
+            rest = f", about {duration(pace * left)} left" if left else ""
             line = f"[{name}] {text}; {self.finished} of {self.due} runs done after {duration(elapsed)}{rest}\n"
         sys.stdout.write(line)
         sys.stdout.flush()
@@ -147,7 +154,6 @@ def build(scale: str, cores: int) -> None:
     began = time.monotonic()
     plan = plans.load(PROJECT, scale)
     results = PROJECT / "results" / scale
-    screen = Screen({*plan.runs, "gather", "report", "publish"})
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
         print(f"Report at scale {scale}: {len(plan.runs)} runs", flush=True)
@@ -156,7 +162,10 @@ def build(scale: str, cores: int) -> None:
         shares = machine.on_processor(cores)
         if due := identity.why_due(plan.runs, PROJECT, results):
             shares = machine.find_out(PROJECT, cores)
-            print(*due, shares.said, sep="\n", flush=True)
+            print(*identity.reasons(due), shares.said, sep="\n", flush=True)
+        measured = plan.measured(results)
+        mean = statistics.fmean(measured.values()) if measured else 1.0
+        screen = Screen({*plan.runs, "gather", "report", "publish"}, {run: measured.get(run, mean) for run in due})
         code = snakemake(scale, cores, shares, lock, screen)
     if screen.failures:
         raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())

@@ -35,8 +35,8 @@ def of_run(run: Run, project: Path) -> str:
     return json.dumps(parts)
 
 
-def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> list[str]:
-    """A line for each reason for which runs are due, with their number; none when all are up to date."""
+def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> dict[str, str]:
+    """The runs that are due, and why."""
     due: dict[str, str] = {}
     for name in _needed_first(runs):
         run, folder = runs[name], results / name
@@ -46,6 +46,11 @@ def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> list[str]:
             due[name] = changed
         elif set(run.needed) & set(due):
             due[name] = "what they need runs again"
+    return due
+
+
+def reasons(due: Mapping[str, str]) -> list[str]:
+    """A line for each reason for which runs are due, with their number."""
     counted = Counter(due.values())
     return [f"{count} run{'s' * (count > 1)}: {reason}" for reason, count in counted.most_common()]
 
