@@ -14,6 +14,7 @@ import torch
 PROCESSOR_BYTES = 10_040_000  # of a block of rows: larger ones leave the cache, and take up to twice as long
 ACCELERATOR_BYTES = 500_000_000  # enough rows to keep one busy; of a small one at most this part of its memory:
 ACCELERATOR_PART = 32
+NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # instructions of processors that multiply it: Intel's, AMD's Zen 4 on
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order each time
 torch.backends.cuda.matmul.fp32_precision = "ieee"
@@ -47,7 +48,7 @@ def resolve_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "tf32"
-    native = device.type == "cpu" and torch.cpu.get_capabilities().get("amx_bf16", False)
+    native = device.type == "cpu" and any(torch.cpu.get_capabilities().get(name, False) for name in NATIVE_BFLOAT16)
     return "bfloat16" if native else "float32"
 
 

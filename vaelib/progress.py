@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
-SILENCE = 4.0  # seconds without a word
+SILENCE = 2.5  # seconds without a word
 ENDING = 1.0  # seconds before the end in which nothing needs to be said
 
 _spoken = time.monotonic()  # when the last word was said

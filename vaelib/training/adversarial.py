@@ -73,7 +73,7 @@ def parts(model: VAEGAN, x: Float[Tensor, "batch 784"], rng: torch.Generator) ->
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class VAEGANLoss(Loss):
     """The sum of all parts on grey images; `gamma` weighs fidelity to the image against plausibility in the decoder."""
 

@@ -9,7 +9,7 @@ from vaelib.models.classifier import random_affine
 from vaelib.training.loss import Loss
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class ClassifierLoss(Loss):
     """Cross-entropy and accuracy, in training on images moved by random affine maps where `affine` says so."""
 

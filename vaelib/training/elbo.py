@@ -1,4 +1,4 @@
-"""The loss of a VAE by any of its objectives, and the phases of its training."""
+"""The loss of a VAE by its bounds, and the phases of its training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from vaelib import data
 from vaelib.models.vae import VAE
 from vaelib.training.loss import Loss, Phase
+from vaelib.training.marginal import MarginalLoss
 from vaelib.training.objectives import OBJECTIVES
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class VAELoss(Loss):
     """Minus an objective, on pixels sampled afresh (protocol A) or grey (B and C).
 
@@ -38,7 +39,7 @@ class VAELoss(Loss):
         }
 
 
-def phases(loss: VAELoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
+def phases(loss: VAELoss | MarginalLoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
     """The training by `loss`, and then that of the encoder alone, for the decoder as it then is.
 
     The encoder first learns from *dreams*, images that the decoder makes of known latents (Hinton et al. 1995), and

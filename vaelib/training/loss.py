@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vaelib import data
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Loss:
     """Base of all losses. Its fields are everything that the values depend on, besides the images."""
 
@@ -25,6 +25,9 @@ class Loss:
         training; with `training` false the loss is that of the finished course, on images as they are.
         """
         raise NotImplementedError
+
+    def prepare(self, rng: torch.Generator) -> None:
+        """Compute what several steps share; called before every few of them, and before an evaluation."""
 
     def networks(self) -> list[nn.Module]:
         """The parts whose gradients are clipped apart from one another: by default the model as one."""

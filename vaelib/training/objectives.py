@@ -1,4 +1,4 @@
-"""What a VAE maximises, per example: the ELBO, its importance-weighted tightening, or log p(x). The caller reduces."""
+"""What a VAE maximises, per example: the ELBO, or its importance-weighted tightening. The caller reduces."""
 
 import math
 from collections.abc import Callable
@@ -78,30 +78,6 @@ def iwae(
     return Terms(bound, reconstruction.mean(0), kl_divergence(posterior))
 
 
-def marginal(
-    model: VAE,
-    x: Float[Tensor, "batch pixels"],
-    rng: torch.Generator,
-    samples: int = 64,
-    kl_weight: float = 1.0,
-) -> Terms:
-    """log p(x) itself, for few latent dimensions: the log-mean of p(x | z) over stratified draws of the prior.
-
-    One draw in each of samples^d cells of an even grid of the unit cube, fresh every time, goes through the inverse
-    normal distribution function. All images share the draws, so that the decoder runs samples^d times whatever the
-    batch. The mean is unbiased for p(x), its logarithm a little low. The encoder has no part in it: `reconstruction`
-    and `kl` are those of the exact posterior on the draws, and `kl_weight` does not matter.
-    """
-    z = stratified_normal(samples, model.latent_dim, rng, x.device)
-    eta, log_partition = model.likelihood.natural(model.decode(z))
-    with torch.autocast(x.device.type, enabled=False):  # bfloat16 would round log p(x | z) by up to a nat
-        log_likelihood = model.likelihood.statistics(x) @ eta.float().T - log_partition
-    log_px = log_sum_exp(log_likelihood) - math.log(len(z))
-    weight = (log_likelihood - log_px[:, None]).clamp(min=-60).exp() / len(z)
-    reconstruction = (weight * log_likelihood).detach().sum(-1)
-    return Terms(log_px, reconstruction, reconstruction - log_px.detach())
-
-
 def sleep(
     model: VAE,
     x: Float[Tensor, "batch pixels"],
@@ -123,17 +99,6 @@ def sleep(
     return Terms(log_q, terms.reconstruction, terms.kl)
 
 
-def stratified_normal(
-    side: int, dimensions: int, rng: torch.Generator | None, device: torch.device
-) -> Float[Tensor, "points latent"]:
-    """side^d standard normal draws, one in each cell of equal probability; without an rng the cells' centres."""
-    axis = torch.arange(side, device=device)
-    cells = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
-    within = 0.5 if rng is None else torch.rand(cells.shape, generator=rng, device=device)
-    uniform = (cells + within) / side
-    return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
-
-
 def log_sum_exp(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     """log of the sum of exp over the last axis, for values that differ by hundreds.
 
@@ -143,4 +108,4 @@ def log_sum_exp(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
     return (values - top).clamp(min=-60).exp().sum(-1).log() + top[..., 0]
 
 
-OBJECTIVES: dict[str, Callable[..., Terms]] = {"elbo": elbo, "iwae": iwae, "marginal": marginal, "sleep": sleep}
+OBJECTIVES: dict[str, Callable[..., Terms]] = {"elbo": elbo, "iwae": iwae, "sleep": sleep}

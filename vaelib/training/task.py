@@ -11,7 +11,7 @@ from vaelib.training.loss import Loss
 from vaelib.training.objectives import kl_divergence
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class TaskLoss(Loss):
     """Minus the ELBO, plus `weight` times the critic's cross-entropy on reconstructions and on prior samples.
 

@@ -1,0 +1,68 @@
+"""The loss of a decoder trained on log p(x) itself, for few latent dimensions: no encoder takes part.
+
+p(x) is the mean of p(x | z) over draws of the prior, thousands of them, since posteriors are narrow. They are
+stratified, and all images share them, so that they are decoded once. The posterior of an image on them is a softmax.
+Given it, the gradient needs one draw of it an image, not all of them (Fisher's identity):
+
+    grad log p(x) = E[grad log p(x | z)],  z ~ p(z | x).
+
+The draws and the posteriors on them may even be a few steps old: the gradient is then that of a bound that touches
+log p(x) where they were made, as in generalised EM (Neal & Hinton 1998). So the draws are decoded anew, without
+gradient, every few steps alone.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vaelib import data
+from vaelib.training.loss import Loss
+from vaelib.training.objectives import log_sum_exp
+
+
+@dataclass(eq=False)
+class MarginalLoss(Loss):
+    """Minus the logarithm of the mean of p(x | z) over `side`^d stratified draws of the prior.
+
+    The mean is unbiased for p(x), its logarithm low by what the posterior's width leaves unresolved.
+    """
+
+    protocol: str = "A"
+    side: int = 64
+
+    def prepare(self, rng):
+        """Draw the latents anew and decode them."""
+        self.z = stratified_normal(self.side, self.model.latent_dim, rng, rng.device)
+        with torch.no_grad():
+            self.eta, self.log_partition = self.model.likelihood.natural(self.model.decode(self.z))
+
+    def __call__(self, batch, rng, epochs_done=0.0, training=True):
+        """-log p(x), and the ELBO of the exact posterior, which is log p(x), with its parts.
+
+        With f for the decoder of `prepare` and g for that of now, log p_g(x) >= log p_f(x) + E[log p_g(x | z) -
+        log p_f(x | z)] over z ~ p_f(z | x). Where they are the same, as in an evaluation, z does not matter.
+        """
+        x = data.training_pixels(batch.images, self.protocol, rng)
+        with torch.no_grad():
+            then = self.model.likelihood.statistics(x) @ self.eta.T - self.log_partition  # log p_f(x | z) for all z
+            log_px = log_sum_exp(then) - math.log(len(self.z))
+            posterior = (then - then.amax(-1, keepdim=True)).clamp(min=-60).exp()
+            drawn = torch.multinomial(posterior, 1, generator=rng)
+        now = self.model.likelihood.log_prob(x, self.model.decode(self.z[drawn[:, 0]]))
+        log_px = log_px + now - then.gather(1, drawn)[:, 0]
+        reconstruction, elbo = now.detach(), log_px.detach()
+        return {"loss": -log_px, "elbo": elbo, "reconstruction": reconstruction, "kl": reconstruction - elbo}
+
+
+def stratified_normal(
+    side: int, dimensions: int, rng: torch.Generator | None, device: torch.device
+) -> Float[Tensor, "points latent"]:
+    """side^d standard normal draws, one in each cell of equal probability; without an rng the cells' centres."""
+    axis = torch.arange(side, device=device)
+    cells = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
+    within = 0.5 if rng is None else torch.rand(cells.shape, generator=rng, device=device)
+    uniform = (cells + within) / side
+    return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
