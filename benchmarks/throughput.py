@@ -34,6 +34,7 @@ from vaelib.training import loop
 from vaelib.training.classification import ClassifierLoss
 from vaelib.training.elbo import VAELoss
 from vaelib.training.loss import Loss
+from vaelib.training.marginal import MarginalLoss
 
 HEADLINE, OTHERS = "aevb", ["mlp", "resmlp"]
 REQUIRED = {"DataLoader": 4, "Pythae": 2}  # how many times as fast vaelib is asked to be there
@@ -134,8 +135,9 @@ def show(table: pd.DataFrame, architecture: str) -> None:
 
 
 def compare_precisions(images: data.Images, precisions: list[str], turns: int) -> pd.DataFrame:
-    """vaelib's images a second for every architecture and for the classifier."""
+    """vaelib's images a second for every architecture, for log p(x) as objective and for the classifier."""
     losses = {name: partial(vae_loss, name, "A") for name in ARCHITECTURES}
+    losses[f"{HEADLINE}, log p(x)"] = lambda: MarginalLoss(VAE(HEADLINE, LATENT), "A")
     losses["classifier"] = lambda: ClassifierLoss(Classifier(), affine=True)
     ways = itertools.product(losses, precisions)
     contestants = {(name, how): partial(vaelib_loop, losses[name], images, how) for name, how in ways}

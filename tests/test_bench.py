@@ -49,6 +49,14 @@ def test_both_tables_are_printed_with_pythae_where_it_is_installed():
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     rows = [line.split("  ")[0] for line in done.stdout.splitlines()]
-    assert {"vaelib", "DataLoader", "preloaded tensors", "products alone", "resmlp", "classifier"} <= set(rows)
+    assert {
+        "vaelib",
+        "DataLoader",
+        "preloaded tensors",
+        "products alone",
+        "resmlp",
+        "aevb, log p(x)",
+        "classifier",
+    } <= set(rows)
     assert ("Pythae" in rows) == throughput.PYTHAE.exists()
     assert ("Pythae is not installed" in done.stdout) != throughput.PYTHAE.exists()
