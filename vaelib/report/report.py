@@ -69,7 +69,7 @@ class Report:
             failures.failures(self.vaes.loc[self.best.name], self.best.arrays),
             {"plane": self._seen()},
             machine.machine(self.summary, self.best),
-            {"precision": machine.precision(self.vaes, self.summary, self.best)},
+            {"precision": machine.precision(self.summary, self.best)},
             synthetic.classifiers(self.classifiers),
             synthetic.synthetic_worth(self.augmentation),
             synthetic.generators(self.generators, self.augmentation, model_name(self.chosen.name)),

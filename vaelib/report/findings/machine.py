@@ -1,17 +1,37 @@
 """What the numbers were computed with, and what that cost, as the records tell."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from vaelib.report.summary import FinishedRun, Summary
+from vaelib.measure.intervals import mean_interval
+from vaelib.report.summary import FinishedRun, Summary, model_name
+from vaelib.report.words import as_text
 
 PRECISIONS = {
     "bfloat16": "Matrix products in training ran in bfloat16, all measurements in float32.",
     "tf32": "Matrix products in training ran in TF32 (float32 with 10 bits of mantissa), all measurements in float32.",
     "float32": "All matrix products, in training and in measurements, ran in float32.",
 }
+
+
+class Compared(NamedTuple):
+    """A kind of training that is compared between precisions, and by what."""
+
+    experiment: str
+    fits: Callable[[dict[str, Any]], bool]  # whether a run's parameters are of this kind
+    metric: str
+    scale: float
+    unit: str
+    words: str
+
+
+COMPARED = (
+    Compared("vae/", lambda c: c["objective"] == "elbo", "exact_nll", 1, "nats", "`{model}` by the ELBO"),
+    Compared("vae/", lambda c: c["objective"] == "marginal", "exact_nll", 1, "nats", "`{model}` on $\\log p(x)$"),
+    Compared("classifier/", lambda _: True, "test_accuracy", 100, "points of accuracy", "the classifier"),
+)
 
 
 def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
@@ -32,21 +52,30 @@ def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
     }
 
 
-def precision(vaes: pd.DataFrame, summary: Summary, best: FinishedRun) -> str:
-    """In what precision the networks were trained, as a sentence; what that cost where a run in float32 tells."""
+def precision(summary: Summary, best: FinishedRun) -> str:
+    """In what precision the networks were trained, as sentences; what that cost where runs in float32 tell."""
     usual = best.record["provenance"]["precision"]
-    sentence = PRECISIONS[usual]
-    pairs = [] if usual == "float32" else _pairs(summary.runs("vae"), usual)
-    if not pairs:
-        return sentence
-    fast, slow = (vaes.loc[run.name] for run in pairs[0])
-    nll = vaes[vaes.model == fast.model].exact_nll
-    longer, gain = slow.train_seconds / fast.train_seconds, fast.exact_nll - slow.exact_nll
+    runs = [summary.run(name) for name in summary.records]
+    costs = [] if usual == "float32" else [cost for kind in COMPARED if (cost := _cost(kind, runs, usual))]
+    if not costs:
+        return PRECISIONS[usual]
     return (
-        f"{sentence} The same run of `{fast.model}` trained in float32 took {longer:.1f} times as long and came out "
-        f"{abs(gain):.2f} nats {'better' if gain > 0 else 'worse'}; seeds differ among themselves by up to "
-        f"{nll.max() - nll.min():.2f}."
+        f"{PRECISIONS[usual]} What that changes is told by the same runs in float32, {usual} minus float32: "
+        f"{'; '.join(costs)}. (Means over pairs of equal seeds, with 95 % intervals where there are several.)"
     )
+
+
+def _cost(kind: Compared, runs: list[FinishedRun], usual: str) -> str:
+    """Of one kind of training, the mean difference with its interval, and how much longer float32 took."""
+    of_kind = [run for run in runs if run.name.startswith(kind.experiment) and kind.fits(run.config)]
+    pairs = _pairs(of_kind, usual)
+    if not pairs:
+        return ""
+    fast, slow = (pd.DataFrame([run.record["metrics"] for run in side]) for side in zip(*pairs, strict=True))
+    mean, half = mean_interval(kind.scale * (fast[kind.metric] - slow[kind.metric]))
+    longer = (slow.train_seconds / fast.train_seconds).mean()
+    what = kind.words.format(model=model_name(pairs[0][0].name))
+    return f"{what} {as_text(mean, half)} {kind.unit} (float32 took {longer:.1f} times as long)"
 
 
 def _pairs(runs: list[FinishedRun], usual: str) -> list[tuple[FinishedRun, FinishedRun]]:
