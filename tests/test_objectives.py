@@ -117,6 +117,21 @@ def test_the_bound_rises_with_the_number_of_draws_to_log_px():
     torch.testing.assert_close(bounds[-1].double(), log_px, rtol=0, atol=0.05)
 
 
+def test_the_one_draw_that_carries_the_gradient_of_the_bound_carries_it_on_average():
+    """Equation 13 of Burda et al. (2016): the mean of grad log w_k, weighted by w_k."""
+    model, x, _ = linear_gaussian(shift=0.6, stretch=1.4)
+    model.weight.requires_grad_()
+    many = x.repeat(5000, 1)
+    posterior = model.posterior(many)
+    whole = log_weights(model, many, posterior, posterior.sample(5, seeded())).logsumexp(0).mean()
+    ours, theirs = (
+        torch.autograd.grad(value, model.weight)[0]
+        for value in (iwae(model, many, seeded(), samples=5).objective.mean(), whole)
+    )
+    assert theirs.abs().max() > 0.3
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02)
+
+
 def test_with_the_exact_posterior_as_encoder_every_draw_has_the_same_weight():
     model = LinearGaussian([[2.0, 0.0], [0.0, 0.5]])  # its posterior is diagonal
     x = torch.tensor([[1.0, -0.4], [0.2, 3.0]])

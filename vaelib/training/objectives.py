@@ -53,9 +53,14 @@ def log_weights(
     x: Float[Tensor, "batch pixels"],
     posterior: Posterior,
     z: Float[Tensor, "samples batch latent"],
+    kl_weight: float = 1.0,
 ) -> Float[Tensor, "samples batch"]:
-    """log w = log p(x | z) + log p(z) - log q(z | x): their mean is the ELBO, their log-mean-exp log p(x)."""
-    return model.likelihood.log_prob(x, model.decode(z)) + log_normal(z) - posterior.log_prob(z)
+    """log w = log p(x | z) + log p(z) - log q(z | x): their mean is the ELBO, their log-mean-exp log p(x).
+
+    A `kl_weight` below 1 tempers what is not log p(x | z).
+    """
+    log_ratio = log_normal(z) - posterior.log_prob(z)
+    return model.likelihood.log_prob(x, model.decode(z)) + kl_weight * log_ratio
 
 
 def iwae(
@@ -67,15 +72,22 @@ def iwae(
 ) -> Terms:
     """The importance-weighted bound log 1/K sum_k w_k (Burda et al. 2016, equation 8).
 
-    With K = 1 it is the ELBO, with the KL estimated by the same draw instead of in closed form. The bound has no
-    separate KL, so `kl_weight` below 1 tempers log p(z) - log q(z | x) inside the weights.
+    Its gradient is the mean of grad log w_k, weighted by w_k (equation 13). One k drawn by these weights carries it, as
+    their section 3 proposes: of the K draws that are decoded, only that one is decoded again with gradient.
+
+    With K = 1 the bound is the ELBO, with the KL estimated by the same draw instead of in closed form. It has no
+    separate KL, so `kl_weight` acts inside the weights.
     """
     posterior = model.posterior(x)
     z = posterior.sample(samples, rng)
-    reconstruction = model.likelihood.log_prob(x, model.decode(z))
-    log_ratio = log_normal(z) - posterior.log_prob(z)
-    bound = torch.logsumexp(reconstruction + kl_weight * log_ratio, dim=0) - math.log(samples)
-    return Terms(bound, reconstruction.mean(0), kl_divergence(posterior))
+    with torch.no_grad():
+        log_w = log_weights(model, x, posterior, z, kl_weight)
+        bound = log_w.logsumexp(0) - math.log(samples)
+        reconstruction = (log_w - kl_weight * (log_normal(z) - posterior.log_prob(z))).mean(0)
+        drawn = torch.multinomial(log_w.softmax(0).T, 1, generator=rng)[:, 0]
+    chosen = z[drawn, torch.arange(len(x), device=x.device)]
+    log_w = log_weights(model, x, posterior, chosen[None], kl_weight)[0]
+    return Terms(bound + log_w - log_w.detach(), reconstruction, kl_divergence(posterior))
 
 
 def sleep(
