@@ -18,7 +18,9 @@ def as_text(mean: float, half: float, digits: int = 2) -> str:
 
 def verdict(change: float, half: float) -> str:
     """What a change with its interval does to an accuracy; without an interval nobody knows."""
-    if math.isnan(half) or abs(change) <= half:
+    if math.isnan(half):
+        return "may raise or lower (one seed cannot tell)"
+    if abs(change) <= half:
         return "do not measurably change"
     return "raise" if change > 0 else "lower"
 
@@ -28,7 +30,17 @@ def place(rank: int) -> str:
     return {1: "the highest", 2: "the second highest", 3: "the third highest"}.get(rank, f"the {rank}th highest")
 
 
-def alternatives(items: Iterable[str]) -> str:
-    """Items as a sentence lists them: "20, 50 or 100"."""
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with what it counts: "1 seed", "12 epochs"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listed(items: Iterable[str], conjunction: str = "and") -> str:
+    """Items as a sentence lists them: "epochs, batch size and learning rate"."""
     *first, last = items
-    return f"{', '.join(first)} or {last}" if first else last
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+def alternatives(items: Iterable[str]) -> str:
+    """Items of which one is taken: "20, 50 or 100"."""
+    return listed(items, "or")
