@@ -4,6 +4,7 @@ import made_up_scale
 import pandas as pd
 import pytest
 
+from vaelib.models.networks import ARCHITECTURES
 from vaelib.report.findings import architectures, machine, synthetic, theory
 from vaelib.report.summary import Summary
 
@@ -32,10 +33,56 @@ def test_no_exchange_rate_is_told_where_it_could_be_any_number(made, further):
     assert text == "What that is worth in further real images cannot be said from so few seeds."
 
 
-def test_the_end_of_a_learning_curve_counts_the_last_fifth_of_its_epochs():
-    phases = ["training"] * 10 + ["encoder"] * 2
-    history = pd.DataFrame({"phase": phases, "validation_elbo": [-150.0 + i for i in range(10)] + [-200.0, -100.0]})
-    assert architectures.curves(history) == {"curves": {"last": "2.00"}}
+@pytest.mark.parametrize(
+    ("epochs", "told"),
+    [
+        (10, " In the last 2 epochs the validation ELBO of `mine` changed by +2.00 nats."),
+        (4, " In the last epoch the validation ELBO of `mine` changed by +1.00 nats."),
+        (1, ""),
+    ],
+)
+def test_the_end_of_a_learning_curve_is_the_last_fifth_of_its_epochs_if_there_are_several(epochs, told):
+    phases = ["training"] * epochs + ["encoder"] * 2
+    elbo = [*(-150.0 + i for i in range(epochs)), -200.0, -100.0]
+    history = pd.DataFrame({"phase": phases, "validation_elbo": elbo})
+    assert architectures.curves(history, "mine") == {"curves": {"last": told}}
+
+
+def plain(**models: dict) -> pd.DataFrame:
+    """Plain runs by the names of their models, alike but for what is given; their estimates are 1 nat above."""
+    runs = {name: made_up_scale.vae("mlp", 130.0, gap_exact_nll=129.0, **run) for name, run in models.items()}
+    return pd.DataFrame([{"model": name, **run["config"], **run["metrics"]} for name, run in runs.items()])
+
+
+def test_only_what_differs_between_the_trainings_of_models_is_said_to_differ():
+    parameters = made_up_scale.vae("mlp", 130.0)["config"]
+    alike, longer = plain(a={}, b={}), plain(a={}, b={"epochs": 4}, c={"learning_rate": 0.001})
+    assert architectures.differences(alike, parameters) == {"differences": ""}
+    told = architectures.differences(longer, parameters)["differences"]
+    assert told == ", and the models here differ in epochs and learning rate too"
+
+
+def test_what_is_said_of_networks_is_said_of_those_that_are_there():
+    told = architectures.networks({"mlp", "silu"})["networks"]
+    assert told["steep"] == "; that of `mlp` starts three times as steep as usual"
+    assert told["reasons"] == " `mlp` has the layers of the published comparison in @sec:results."
+    assert architectures.networks({"silu"})["networks"] == {"steep": "", "reasons": ""}
+    assert set(architectures.REASONS) | set(architectures.STEEP) <= set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize(("iwae_nll", "told"), [(129.5, ""), (128.75, " (lower by the chance of its draws")])
+def test_an_estimate_on_the_wrong_side_of_the_exact_value_is_said_to_be_chance(iwae_nll, told):
+    vaes = plain(a={"iwae_nll": iwae_nll}, b={"exact_nll": 140.0, "iwae_nll": 130.0})
+    chance = architectures.comparison(vaes)["best"]["chance"]
+    assert chance.startswith(told) and bool(chance) == bool(told)
+    assert architectures.bound(vaes) == {"below": {"least": iwae_nll - 129.0, "most": 1.0}}
+
+
+def test_a_lead_is_told_over_the_second_and_over_the_last_where_that_is_another():
+    two = pd.DataFrame({"model": ["a", "b"], "exact_nll": [130.0, 131.5]})
+    three = pd.DataFrame({"model": ["a", "b", "c"], "exact_nll": [130.0, 131.5, 140.0]})
+    assert architectures._lead(two, ["a", "b"]) == "1.5 nats before `b`"
+    assert architectures._lead(three, ["a", "b", "c"]) == "1.5 nats before `b` and 10.0 before `c`"
 
 
 @pytest.mark.parametrize(

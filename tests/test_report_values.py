@@ -96,14 +96,14 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
     ("name", "value"),
     [
         ("count.architectures", 2),
-        ("count.test", 4),
+        ("count.test", "all 4 test images"),
         ("count.gap", 3),
         ("best.model", "conv"),
         ("best.nll", "130.00"),
         ("best.bound", "131.00"),  # 130 of all, plus 130 - 129 on the first
         ("best.gap", 2.0),
         ("best.amortisation_share", 75.0),
-        ("second.behind", 5.0),
+        ("best.lead", "5.0 nats before `mlp` (less than the 95 % interval over seeds, so not for certain)"),
         ("worst.model", "mlp"),
         ("one_in", "1,097"),
         ("identity.excess", 0.5),
@@ -123,6 +123,10 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("exact.price", 6.0),
         ("exact.points", "1,024"),
         ("exact.encoder_still", 3.0),
+        ("words.patience", " (the last of these epochs still gained 3.0: with patience it would lose less)"),
+        ("words.encoder_epochs", "2 epochs"),
+        ("words.classifier_seeds", "1 seed"),
+        ("words.passes", "11 passes"),
         ("brute.grid_error_2", "3"),
         ("brute.grid_error_20", "30"),
         ("brute.draws_error_5", "0.5"),
@@ -130,6 +134,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("generators.chosen", "near"),
         ("generators.chosen_rank", "the highest"),
         ("generators.chosen_beta", "0.01"),
+        ("chosen.images", "decoded draws of the prior, in 64 latent dimensions"),
         ("generators.cleanest", "told"),
         ("generators.ceiling", "2.00 ± 0.00"),
         ("judge.error", 1.0),
@@ -159,6 +164,20 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
 )
 def test_a_value_is_what_the_records_say(values, name, value):
     assert values[name] == (pytest.approx(value) if isinstance(value, float) else value)
+
+
+def test_images_near_real_ones_are_told_from_draws_of_the_prior(tmp_path):
+    records = made_up_scale.records()
+    records["synthesis/near"]["config"]["generator"] = "around"
+    chosen = Report(made_up_scale.write(tmp_path, records)).values()["chosen"]
+    assert chosen["images"].startswith("noisy reconstructions, from 64 latent dimensions, of real images")
+    assert r"($\beta = 0.01$, 64 latents)" in chosen["passes_on"]
+
+
+def test_where_part_of_the_test_images_was_used_that_is_told(tmp_path):
+    records = made_up_scale.records()
+    records["vae/conv-seed0"]["config"]["test_images"] = 4
+    assert Report(made_up_scale.write(tmp_path, records)).values()["count"]["test"] == "the first 4 test images"
 
 
 def test_the_published_architecture_is_told_of_where_it_is_among_the_runs(values, tmp_path):

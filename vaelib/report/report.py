@@ -1,5 +1,6 @@
 """The runs of a scale by what they are to the report, and all values that its prose quotes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 
 from vaelib.exact import identities
 from vaelib.files import RunError
+from vaelib.report import words
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, model_name, run_name, source
@@ -63,9 +65,12 @@ class Report:
         swept = self._named(self.generators, self.task.config["generator_runs"])
         parts = [
             {"results": self.results, "count": self._counts()},
+            architectures.networks(set(self.vaes.architecture)),
             architectures.comparison(self.compared),
+            architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),
-            architectures.curves(self.best.history),
+            architectures.bound(self.shown),
+            architectures.curves(self.best.history, self.ranking[0]),
             failures.failures(self.vaes.loc[self.best.name], self.best.arrays),
             {"plane": self._seen()},
             machine.machine(self.summary, self.best),
@@ -78,13 +83,15 @@ class Report:
             theory.vaegan(self.samples, self.vaegans, self._same_decoder()),
             theory.task(self.sweep, swept, self.augmentation),
         ]
-        return {name: value for part in parts for name, value in part.items()}
+        values = {name: value for part in parts for name, value in part.items()}
+        return values | {"words": _in_words(values), "chosen": _chosen(values["generators"], self.chosen)}
 
-    def _counts(self) -> dict[str, int]:
+    def _counts(self) -> dict[str, int | str]:
         """How many of what the numbers are about."""
+        part = "the first" if self.best.config["test_images"] else "all"
         return {
             "architectures": self.compared.architecture.nunique(),
-            "test": len(self.best.arrays["labels"]),
+            "test": f"{part} {len(self.best.arrays['labels']):,} test images",
             "gap": int(self.best.record["metrics"]["gap_images"]),
             "identity": identities.IMAGES,
             "identity_samples": identities.DRAWS,
@@ -121,3 +128,34 @@ class Report:
     def _named(frame: pd.DataFrame, folders: list[str]) -> pd.DataFrame:
         """The rows of the runs in these folders."""
         return frame.loc[[run_name(folder) for folder in folders]]
+
+
+def _in_words(values: Mapping[str, Any]) -> dict[str, str]:
+    """Counts among the values with their nouns, and what to say of the encoder whose last epoch still gained."""
+    exact, worth = values["exact"], values["worth"]
+    still = f" (the last of these epochs still gained {exact['encoder_still']:.1f}: with patience it would lose less)"
+    return {
+        "classifier_seeds": words.counted(values["classifier"]["seeds"], "seed"),
+        "worth_seeds": words.counted(worth["seeds"], "seed"),
+        "passes": words.counted(round(worth["passes"]), "pass", "passes"),
+        "vaegan_epochs": words.counted(values["vaegan"]["epochs"], "epoch"),
+        "encoder_epochs": words.counted(exact["encoder_epochs"], "epoch"),
+        "patience": still if exact["encoder_still"] > 0 else "",
+    }
+
+
+def _chosen(generators: Mapping[str, Any], run: FinishedRun) -> dict[str, str]:
+    """How the generator that was chosen for the classifier makes images, and what of the unusual ones it passes on."""
+    name, latent = f"`{generators['chosen']}`", generators["chosen_latent"]
+    if run.config["generator"] != "around":
+        return {
+            "images": f"decoded draws of the prior, in {latent} latent dimensions",
+            "passes_on": f"{name} does not start from them: it decodes draws of the prior.",
+        }
+    return {
+        "images": f"noisy reconstructions, from {latent} latent dimensions, of real images which the classifier has "
+        "not seen",
+        "passes_on": f"{name} does: it decodes draws from the posteriors of the first half's images themselves "
+        f"($\\beta = {generators['chosen_beta']}$, {latent} latents), so that its images are real ones seen through "
+        "noise.",
+    }

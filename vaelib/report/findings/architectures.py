@@ -1,6 +1,7 @@
-"""Which architecture is best and by how much, and whether the numbers hold together."""
+"""Which model is best and by how much, and whether the numbers hold together."""
 
 import math
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -9,32 +10,78 @@ import pandas as pd
 from vaelib.measure.intervals import mean_interval
 from vaelib.report.plain import ranking
 from vaelib.report.tables import importance_weighted
-from vaelib.report.words import with_interval
+from vaelib.report.words import listed, with_interval
 
 PUBLISHED = "mlp"  # the architecture with the layers of the published N-VAE (Davidson et al. 2018)
+STEEP = ("aevb", "mlp")  # the architectures of the project whose decoders start with `networks.STEEP`
+REASONS = {  # why an architecture is among those of the project
+    "aevb": "`aevb` has the layers of the original paper.",
+    "mlp": "`mlp` has the layers of the published comparison in @sec:results.",
+    "resmlp": "`resmlp` asks whether depth helps: its residual blocks add to their input [@he2016], with GELU "
+    "activations [@hendrycks2016], so that gradients reach all layers.",
+    "conv": "`conv` asks whether it helps to know that pixels have neighbours.",
+}
+NO_TRAINING = {"run_dir", "device", "seed", "architecture", "test_images", "gap_images"}  # parameters of other things
+
+
+def networks(architectures: Collection[str]) -> dict[str, Any]:
+    """Why these architectures were taken, and which start steep; of one that was added the table says all there is."""
+    steep = [f"`{name}`" for name in STEEP if name in architectures]
+    return {
+        "networks": {
+            "steep": f"; that of {listed(steep)} starts three times as steep as usual" if steep else "",
+            "reasons": "".join(f" {reason}" for name, reason in REASONS.items() if name in architectures),
+        }
+    }
 
 
 def comparison(plain: pd.DataFrame) -> dict[str, Any]:
-    """The best, the second and the last of the plain runs' models: likelihoods, gaps and the parts of the ELBO."""
+    """The best and the last of the plain runs' models, and the lead: likelihoods, gaps and the parts of the ELBO."""
     order, means = ranking(plain), plain.groupby("model").mean(numeric_only=True)
     means["gap"] = -means.elbo - means.exact_nll
     means["amortisation_share"] = 100 * means.amortisation_gap / (means.approximation_gap + means.amortisation_gap)
-    best, second, last = order[0], order[1], order[-1]
+    best, last = order[0], order[-1]
     columns = ["gap", "approximation_gap", "amortisation_gap", "amortisation_share", "kl", "reconstruction"]
-    nll = means.exact_nll
+    bound = importance_weighted(plain).groupby(plain.model).mean()
     return {
-        "best": {"model": best, **_likelihoods(plain, best), **means.loc[best, columns]},
-        "second": {"model": second, "behind": nll[second] - nll[best], "caution": _caution(plain, best, second)},
-        "worst": {"model": last, "behind": nll[last] - nll[best], **means.loc[last, columns]},
+        "best": {
+            "model": best,
+            "lead": _lead(plain, order),
+            "chance": _chance(bound[best] - means.exact_nll[best]),
+            **_likelihoods(plain, best),
+            **means.loc[best, columns],
+        },
+        "worst": {"model": last, **means.loc[last, columns]},
         "one_in": f"{math.exp(means.kl[best]):,.0f}",
         "published": _published(plain[plain.architecture == PUBLISHED]),
     }
 
 
-def curves(history: pd.DataFrame) -> dict[str, Any]:
-    """What the validation ELBO gained over the last fifth of the epochs: whether the training had come to its end."""
+def differences(plain: pd.DataFrame, parameters: Iterable[str]) -> dict[str, str]:
+    """In which parameters of their training the models differ, beside their architectures, as a half-sentence."""
+    varied = [name for name in parameters if name not in NO_TRAINING and plain[name].nunique() > 1]
+    names = [name.replace("_", " ") for name in varied]
+    return {"differences": f", and the models here differ in {listed(names)} too" if names else ""}
+
+
+def curves(history: pd.DataFrame, model: str) -> dict[str, Any]:
+    """What the validation ELBO gained in the end, as a sentence: whether the training had come to its end."""
     elbo = history[history.phase == "training"].validation_elbo.to_numpy()
-    return {"curves": {"last": f"{elbo[-1] - elbo[-1 - max(1, len(elbo) // 5)]:.2f}" if len(elbo) > 1 else "0"}}
+    if len(elbo) < 2:
+        return {"curves": {"last": ""}}
+    last = max(1, len(elbo) // 5)
+    epochs = "epoch" if last == 1 else f"{last} epochs"
+    change = elbo[-1] - elbo[-1 - last]
+    return {"curves": {"last": f" In the last {epochs} the validation ELBO of `{model}` changed by {change:+.2f} nats."}}
+
+
+def bound(shown: pd.DataFrame) -> dict[str, Any]:
+    """By how many nats the importance-weighted estimate lies below the exact log p(x) of the same images, by model.
+
+    Below 0 it lies above: only its expectation is a bound.
+    """
+    below = shown.iwae_nll - shown.gap_exact_nll
+    return {"below": {"least": below.min(), "most": below.max()}}
 
 
 def checks(vaes: pd.DataFrame, run: str) -> dict[str, Any]:
@@ -65,10 +112,23 @@ def _published(runs: pd.DataFrame) -> dict[str, str]:
     model = ranking(runs)[0]
     nll, bound = _likelihoods(runs, model).values()
     return {
-        "here": f" (which here reaches {nll} exactly, {bound} by the bound)",
+        "here": f" (which here reaches {nll} exactly, {bound} estimated by the bound)",
         "sentence": f"Like for like, `{model}` is the published N-VAE: {bound} against 135.73 ± 0.83, which was "
         "trained for longer and with a KL warm-up.",
     }
+
+
+def _chance(above: float) -> str:
+    """What to say of an estimate of -log p(x) by the bound that is so many nats above the exact value, to two digits."""
+    return "" if above > -0.005 else " (lower by the chance of its draws: only its expectation is higher)"
+
+
+def _lead(vaes: pd.DataFrame, order: list[str]) -> str:
+    """By how much the first of these models is better than the second, and than the last if that is another."""
+    best, second, *others = order
+    nll = vaes.groupby("model").exact_nll.mean()
+    lead = f"{nll[second] - nll[best]:.1f} nats before `{second}`{_caution(vaes, best, second)}"
+    return f"{lead} and {nll[others[-1]] - nll[best]:.1f} before `{others[-1]}`" if others else lead
 
 
 def _caution(vaes: pd.DataFrame, best: str, second: str) -> str:
