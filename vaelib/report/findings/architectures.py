@@ -70,9 +70,9 @@ def curves(history: pd.DataFrame, model: str) -> dict[str, Any]:
     if len(elbo) < 2:
         return {"curves": {"last": ""}}
     last = max(1, len(elbo) // 5)
-    epochs = "epoch" if last == 1 else f"{last} epochs"
+    period = "the last epoch" if last == 1 else f"the last {last} epochs"
     change = elbo[-1] - elbo[-1 - last]
-    return {"curves": {"last": f" In the last {epochs} the validation ELBO of `{model}` changed by {change:+.2f} nats."}}
+    return {"curves": {"last": f" In {period} the validation ELBO of `{model}` changed by {change:+.2f} nats."}}
 
 
 def bound(shown: pd.DataFrame) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _published(runs: pd.DataFrame) -> dict[str, str]:
 
 
 def _chance(above: float) -> str:
-    """What to say of an estimate of -log p(x) by the bound that is so many nats above the exact value, to two digits."""
+    """What to say of an estimate by the bound that lies so many nats above the exact -log p(x), to two digits."""
     return "" if above > -0.005 else " (lower by the chance of its draws: only its expectation is higher)"
 
 
