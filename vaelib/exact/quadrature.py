@@ -1,12 +1,13 @@
 """The exact log p(x) of a model with a two-dimensional latent, and importance-weighted estimates for any other.
 
 log p(x) = log of the integral of p(x | z) p(z) over the plane. Posteriors are narrow, often a hundredth wide, so a
-uniform grid is wrong by nats. Here each image has its own quadtree: square cells of 10 x 10 midpoints, of which
-those that hold the image's mass are halved until log p(x) no longer moves. Images share the cells, so the decoder
-runs once a cell, and an exponential-family likelihood makes images times midpoints one matrix product.
+uniform grid is wrong by nats. Here each image has its own quadtree: square cells of 10 x 10 midpoints, whose quarters
+become cells of half the step where they hold the image's mass, until log p(x) no longer moves. Images share the cells,
+so the decoder runs once a cell, and an exponential-family likelihood makes images times midpoints one matrix product.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -20,9 +21,12 @@ from vaelib.training.objectives import log_sum_exp, log_weights
 
 CELL = 1.0  # side of a cell at level 0
 NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with each level
+ROW = 2**20  # a cell is one number, ROW * row + column, counted in its level's side from a corner of the wide box
+QUARTERS = (0, 1, ROW, ROW + 1)  # of a cell, as cells of half the side: what to add to twice its number
 BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2 measures what that leaves out
 WIDE_BOX = 8.0
-CUTOFF = 15.0  # cells below e^-15 of an image's mass are not refined (their coarse value stays in the sum)
+CUTOFF = 15.0  # quarters below e^-15 of an image's mass are not refined (their coarse value stays in the sum),
+SUM_CUTOFF = 10.0  # nor those below e^-10 where the sum is all that is asked for
 COARSE_MARGIN = 100.0  # more than that at coarse levels, where a narrow posterior can lie between the midpoints
 FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coarse sums can agree by chance
 RESOLVED = 6.0  # times the largest node's mass that an image must have before its sums are trusted, for this reason
@@ -60,10 +64,10 @@ class Exact(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Images paired with the cells they need; a cell is its integer corner in units of the level's side."""
+    """Images paired with the cells they need, cell by cell."""
 
     image: Int64[Tensor, " pairs"]
-    cell: Int64[Tensor, "pairs 2"]
+    cell: Int64[Tensor, " pairs"]
 
 
 @torch.no_grad()
@@ -83,35 +87,33 @@ def exact_log_likelihood(
     """
     if model.latent_dim != 2:
         raise ValueError(f"exact quadrature needs latent_dim 2, not {model.latent_dim}: use importance_weights")
-    keep_nodes = torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes
-    keep_nodes = keep_nodes.to(x.device)
-    count, statistics = len(x), model.likelihood.statistics(x)
-    nothing = torch.full((count,), -math.inf, device=x.device)  # the logarithm of no mass
-    log_px, rest = nothing, nothing  # of all cells; of those that are not refined further
-    halving_error = torch.zeros_like(log_px)
+    keep_nodes = (torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes).to(x.device)
+    statistics = torch.cat([model.likelihood.statistics(x), x.new_ones(len(x), 1)], dim=1)  # see _decoded
+    cutoff = torch.where(keep_nodes, CUTOFF, SUM_CUTOFF)
+    halving_error = x.new_zeros(len(x))
     kept: list[Nodes] = []
 
-    side = torch.arange(-round(WIDE_BOX / CELL), round(WIDE_BOX / CELL), device=x.device)
-    cells = torch.cartesian_prod(side, side)
-    pairs = _Pairs(torch.arange(count, device=x.device).repeat(len(cells)), cells.repeat_interleave(count, dim=0))
-    mass, _, _ = _integrate(model, statistics, pairs, CELL, torch.full_like(log_px, math.inf))
-    log_px = _log_sum(log_px, pairs.image, mass)
-    outside = ((pairs.cell < -BOX / CELL) | (pairs.cell >= BOX / CELL)).any(-1)
-    ring = _log_sum(nothing, pairs.image[outside], mass[outside])
-    box_error = -torch.log1p(-torch.exp(ring - log_px).clamp(max=1 - 1e-7))
+    axis = torch.arange(round(2 * WIDE_BOX / CELL), device=x.device)
+    corners = torch.cartesian_prod(axis, axis)
+    cells = ROW * corners[:, 0] + corners[:, 1]
+    mass = _integrate_everywhere(model, statistics, cells)
+    log_px = mass.logsumexp((0, 1))
+    outside = ((CELL * (corners + 0.5) - WIDE_BOX).abs() > BOX).any(-1)
+    box_error = -torch.log1p(-torch.exp(mass[outside].logsumexp((0, 1)) - log_px).clamp(max=1 - 1e-7))
 
+    heavy = mass > log_px - cutoff - COARSE_MARGIN
+    rest = mass.masked_fill(heavy, -math.inf).logsumexp((0, 1))  # of what is not refined further
+    cell, quarter, image = heavy.nonzero(as_tuple=True)
+    pairs = _quarters(_Pairs(image, cells[cell]), quarter)
     for level in range(1, FINEST + 1):
-        heavy = mass > log_px[pairs.image] - CUTOFF - COARSE_MARGIN / 4 ** (level - 1)
-        rest = _log_sum(rest, pairs.image[~heavy], mass[~heavy])
-        pairs = _children(_Pairs(*(t[heavy] for t in pairs)))
         keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
         mass, peak, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
         active = pairs.image.unique()
-        refined = _log_sum(rest, pairs.image, mass)[active]
+        refined = _log_sum(rest, pairs.image, mass.logsumexp(1))[active]
         halving_error[active] = (refined - log_px[active]).abs()
         log_px[active] = refined
-        largest = nothing.scatter_reduce(0, pairs.image, peak, "amax")[active]
-        going_on = torch.zeros_like(log_px, dtype=torch.bool)
+        largest = torch.full_like(log_px, -math.inf).scatter_reduce(0, pairs.image, peak, "amax")[active]
+        going_on = torch.zeros_like(keep_nodes)
         limit = tolerance * (FIRST_HALVING if level == 1 else 1)
         going_on[active] = (halving_error[active] > limit) | (refined < largest + math.log(RESOLVED))
         done = ~going_on[nodes.image] | (level == FINEST)
@@ -120,57 +122,82 @@ def exact_log_likelihood(
         pairs, mass = _Pairs(*(t[unsettled] for t in pairs)), mass[unsettled]
         if len(mass) == 0:
             break
+        least = log_px - cutoff - COARSE_MARGIN / 4**level
+        heavy = mass > least[pairs.image, None]
+        rest = _log_sum(rest, pairs.image, mass.masked_fill(heavy, -math.inf).logsumexp(1))
+        pair, quarter = heavy.nonzero(as_tuple=True)
+        pairs = _quarters(_Pairs(*(t[pair] for t in pairs)), quarter)
     return Exact(log_px, halving_error, box_error, _concatenate(kept, x))
 
 
-def cell_nodes(cells: Int64[Tensor, "cells 2"], side: float) -> Float[Tensor, "cells nodes 2"]:
-    """The midpoints of square cells given by their integer corners in units of `side`."""
-    offset = (torch.arange(NODES, device=cells.device) + 0.5) / NODES
-    return side * (cells[:, None] + torch.cartesian_prod(offset, offset))
+def cell_nodes(cells: Int64[Tensor, " cells"], side: float) -> Float[Tensor, "cells nodes 2"]:
+    """The midpoints of square cells of one side, quarter by quarter."""
+    corners = torch.stack([cells // ROW, cells % ROW], dim=1)
+    within = (torch.arange(NODES // 2, device=cells.device) + 0.5) / NODES
+    quarters = torch.cartesian_prod(*2 * [torch.tensor([0.0, 0.5], device=cells.device)])
+    offsets = (quarters[:, None] + torch.cartesian_prod(within, within)).flatten(0, 1)
+    return side * (corners[:, None] - WIDE_BOX / side + offsets)
 
 
-def _children(pairs: _Pairs) -> _Pairs:
-    """Each cell's four halves, for the same image."""
-    quarters = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], device=pairs.cell.device)
-    cell = (2 * pairs.cell[:, None] + quarters).flatten(0, 1)
-    return _Pairs(pairs.image.repeat_interleave(4), cell)
+def _quarters(pairs: _Pairs, quarter: Int64[Tensor, " pairs"]) -> _Pairs:
+    """The same images paired with quarters of their cells."""
+    cell = 2 * pairs.cell + torch.tensor(QUARTERS, device=quarter.device)[quarter]
+    order = cell.argsort(stable=True)
+    return _Pairs(pairs.image[order], cell[order])
+
+
+def _decoded(
+    model: VAE, cells: Int64[Tensor, " cells"], side: float
+) -> Iterator[tuple[int, Float[Tensor, "block nodes 2"], Float[Tensor, "block nodes terms"]]]:
+    """The cells in blocks: the number of a block's first, its nodes z, their eta: log p(x, z) = (T(x), 1) . eta."""
+    together = device.rows_at_once(cells.device, 2 * 4 * data.PIXELS * NODES**2)  # with what eta is made from
+    for first in told(range(0, len(cells), together), f"log p(x) at a step of {side / NODES:.3g}"):
+        z = cell_nodes(cells[first : first + together], side)
+        eta, log_partition = model.likelihood.natural(model.decode(z))
+        yield first, z, torch.cat([eta, (log_normal(z) - log_partition)[..., None]], dim=-1)
+
+
+def _integrate_everywhere(
+    model: VAE, statistics: Float[Tensor, "images terms"], cells: Int64[Tensor, " cells"]
+) -> Float[Tensor, "cells 4 images"]:
+    """The log-integral of p(x, z) over the quarters of every cell of level 0, for all images."""
+    mass = torch.empty(len(cells), len(QUARTERS), len(statistics), device=statistics.device)
+    for first, _, eta in _decoded(model, cells, CELL):
+        together = device.rows_at_once(mass.device, 4 * eta.shape[0] * eta.shape[1])
+        for start in range(0, len(statistics), together):
+            rows = statistics[start : start + together]
+            log_joint = (eta.flatten(0, 1) @ rows.T).unflatten(0, (len(eta), len(QUARTERS), -1))
+            mass[first : first + len(eta), :, start : start + together] = log_sum_exp(log_joint.movedim(2, -1))
+    return mass.add_(2 * math.log(CELL / NODES))
 
 
 def _integrate(
     model: VAE,
-    statistics: Float[Tensor, "images features"],
+    statistics: Float[Tensor, "images terms"],
     pairs: _Pairs,
     side: float,
     keep_above: Float[Tensor, " images"],
-) -> tuple[Float[Tensor, " pairs"], Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over each pair's cell, and its largest node's part in it.
+) -> tuple[Float[Tensor, "pairs 4"], Float[Tensor, " pairs"], Nodes]:
+    """The log-integral of p(x, z) over each pair's quarters of its cell, and its largest node's part in it.
 
     The nodes with log p(x, z) above the image's `keep_above` come too.
     """
     log_area = 2 * math.log(side / NODES)
-    mass, peak = torch.empty(2, len(pairs.image), device=statistics.device)
-    everyone = torch.arange(len(statistics), device=statistics.device)
-    key = pairs.cell[:, 0] * 2**20 + pairs.cell[:, 1]  # one number a cell sorts faster than two
-    key, owner, counts = key.unique(return_inverse=True, return_counts=True)
-    cells = torch.stack([(key + 2**19) >> 20, ((key + 2**19) & (2**20 - 1)) - 2**19], dim=1)
-    order = owner.argsort(stable=True).split(counts.tolist())  # the pairs of each cell
+    mass = torch.empty(len(pairs.image), len(QUARTERS), device=statistics.device)
+    peak = torch.empty(len(pairs.image), device=statistics.device)
+    cells, counts = pairs.cell.unique_consecutive(return_counts=True)
+    of_cell = list(zip(*(t.split(counts.tolist()) for t in (pairs.image, mass, peak)), strict=True))
     kept: list[Nodes] = []
-    together = device.rows_at_once(statistics.device, 4 * data.PIXELS * NODES**2)  # cells decoded
-    for first in told(range(0, len(cells), together), f"log p(x) at a step of {side / NODES:.3g}"):
-        z = cell_nodes(cells[first : first + together], side)
-        eta, log_partition = model.likelihood.natural(model.decode(z))
-        constant = log_normal(z) - log_partition
-        for i, members in enumerate(order[first : first + together]):
-            image = pairs.image[members]
-            rows = statistics if torch.equal(image, everyone) else statistics[image]  # a copy less at level 0
-            log_joint = rows @ eta[i].T + constant[i]
-            mass[members] = log_sum_exp(log_joint) + log_area
-            peak[members] = log_joint.amax(-1) + log_area
-            wanted = keep_above[image]
+    for first, z, eta in _decoded(model, cells, side):
+        for i, (image, its_mass, its_peak) in enumerate(of_cell[first : first + len(z)]):
+            log_joint = eta[i] @ statistics[image].T
+            wanted = keep_above[image, None]
             if wanted.isfinite().any():
-                row, node = (log_joint > wanted[:, None]).nonzero(as_tuple=True)
-                kept.append(Nodes(image[row], z[i, node], log_joint[row, node], z.new_full(row.shape, log_area)))
-    return mass, peak, _concatenate(kept, statistics)
+                row, node = (wanted < log_joint.T).nonzero(as_tuple=True)
+                kept.append(Nodes(image[row], z[i, node], log_joint[node, row], z.new_full(row.shape, log_area)))
+            its_peak.copy_(log_joint.amax(0))
+            its_mass.copy_(log_sum_exp(log_joint.T.unflatten(1, (len(QUARTERS), -1))))
+    return mass.add_(log_area), peak.add_(log_area), _concatenate(kept, statistics)
 
 
 def _concatenate(parts: list[Nodes], like: Tensor) -> Nodes:
