@@ -163,8 +163,9 @@ def _measured(group: pd.DataFrame) -> dict[str, str]:
 
 
 def _objective(run: pd.Series) -> str:
-    """What a run maximised, as the field writes it."""
-    return {"elbo": "ELBO", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}[run.objective]
+    """What a run maximised, as the field writes it, and in what precision if that is not the usual one."""
+    bounds = {"elbo": "ELBO", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}
+    return bounds[run.objective] + ("" if run.precision == "auto" else f", {run.precision}")
 
 
 def _seeds(group: pd.DataFrame) -> str:
