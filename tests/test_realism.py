@@ -41,6 +41,12 @@ def test_precision_and_recall_are_those_of_brute_force():
     assert realism.precision_recall(real, made) == pytest.approx((covered(made, real), covered(real, made)))
 
 
+def test_precision_and_recall_do_not_change_far_from_the_origin():
+    """Where a distance taken from squares in float32 would lose its digits."""
+    real, made = ((points * 64).round() / 64 for points in (cloud(80, 0), cloud(60, 1, 0.8, 0.5)))  # so + 4096 is exact
+    assert realism.precision_recall(real + 4096, made + 4096) == realism.precision_recall(real, made)
+
+
 def test_samples_of_one_corner_are_precise_and_recall_little():
     real = cloud(400, 0)
     corner = real[:1] + 0.01 * cloud(400, 1)

@@ -8,11 +8,10 @@ alone.
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from vaelib import data
+from vaelib import data, device
 from vaelib.models.classifier import Classifier, blocks
 
 NEIGHBOURS = 3  # of the balls that make up a manifold; theirs too
@@ -43,18 +42,20 @@ def precision_recall(real: Float[Tensor, "n features"], made: Float[Tensor, "m f
     A manifold is the union of balls around its images, each as far as its third neighbour. Uses the first
     MANIFOLD_IMAGES of each set.
     """
-    real, made = (t[:MANIFOLD_IMAGES].cpu() for t in (real, made))
+    real, made = (t[:MANIFOLD_IMAGES].double() for t in (real, made))  # in float32 near points lose their distance
+    of_real, of_made = _radii(real), _radii(made)
     distance = torch.cdist(made, real)
     return (
-        (distance <= _radii(real)).any(1).double().mean().item(),
-        (_radii(made) >= distance.T).any(1).double().mean().item(),
+        (distance <= of_real).any(1).double().mean().item(),
+        (distance <= of_made[:, None]).any(0).double().mean().item(),
     )
 
 
 def _radii(points: Float[Tensor, "n features"]) -> Float[Tensor, " n"]:
-    """The distance of each point to its third neighbour."""
-    distance, _ = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(points.numpy()).kneighbors()
-    return torch.as_tensor(distance[:, -1])
+    """The distance of each point to its third neighbour; the nearest of all is the point itself."""
+    some = points.split(device.rows_at_once(points.device, 8 * len(points)))
+    nearest = [torch.cdist(rows, points).topk(NEIGHBOURS + 1, largest=False).values for rows in some]
+    return torch.cat(nearest)[:, -1]
 
 
 def sharpness(images: data.Images) -> float:
