@@ -6,7 +6,7 @@ from vaelib.measure.intervals import mean_interval
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import Summary
-from vaelib.report.words import with_interval
+from vaelib.report.words import counted, with_interval
 from vaelib.synthetic import worth
 from vaelib.synthetic.arms import CHOICE_FRACTION
 
@@ -31,7 +31,7 @@ def networks(vaes: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "name": f"`{name}`",
-            "encoder (the decoder mirrors it)": architecture.description,
+            "layers": architecture.description,
             "weights": f"{vaes[vaes.architecture == name].parameters.iloc[0]:,.0f}",
         }
         for name, architecture in ARCHITECTURES.items()
@@ -87,7 +87,7 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
         "trained": kind,
         "run": f"`{model}`",
         "images": f"{images:,.0f}",
-        "length": f"{run.epochs:g} epochs" if "epochs" in run else f"{run.updates:,} updates",
+        "length": counted(int(run.epochs), "epoch") if "epochs" in run else counted(int(run.updates), "update"),
         "batch": run.batch_size,
         "learning rate": f"{run.learning_rate:g}",
         "seeds": _seeds(group),
