@@ -8,6 +8,7 @@ from linear_gaussian import LinearGaussian, images_near, with_posterior
 from torch import distributions
 
 from vaelib.data import PIXELS
+from vaelib.exact import quadrature
 from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
 from vaelib.models.vae import VAE
 
@@ -73,6 +74,23 @@ def test_nodes_are_the_exact_posteriors_of_the_images_asked_for():
         centred = z - posterior.mean[image]
         covariance = (weight * centred.T) @ centred
         torch.testing.assert_close(covariance, posterior.covariance_matrix[image], rtol=0.01, atol=1e-5)
+
+
+def test_the_value_does_not_depend_on_whether_nodes_are_kept():
+    model = with_posterior(0.3, 0.01, 30, (1.0, -1.0))
+    x = images_near(model, 40)
+    without, kept = (exact_log_likelihood(model, x, keep_nodes=torch.full((40,), keep)) for keep in (False, True))
+    assert len(without.nodes.image) == 0 and kept.nodes.image.unique().tolist() == list(range(40))
+    torch.testing.assert_close(without.log_px, kept.log_px, rtol=0, atol=ROUNDING)
+
+
+def test_the_four_quarters_of_a_cell_are_the_cells_of_half_its_side():
+    cell = torch.tensor([3 * quadrature.ROW + 5])
+    halves = quadrature.cell_nodes(2 * cell + torch.tensor(quadrature.QUARTERS), 0.5)
+    quarters = quadrature.cell_nodes(cell, 1.0).unflatten(1, (4, -1))[0]
+    torch.testing.assert_close(halves.mean(1), quarters.mean(1))
+    corner = torch.tensor([3.0, 5.0]) - quadrature.WIDE_BOX
+    assert ((halves - corner > 0) & (halves - corner < 1)).all()
 
 
 def test_quadrature_of_a_bernoulli_decoder_equals_a_fine_uniform_grid():
