@@ -194,7 +194,9 @@ def test_every_generator_makes_its_images_where_the_labels_are(on_gpu, kind, pix
 
 def of_arms(few):
     settings = Settings(epochs=1, batch_size=5)
-    model = arms.train_classifier(arms.ARMS["affine"](few, few, few, torch.Generator(GPU)), 2, settings)
+    parts = arms.Parts(few, few, few, torch.Generator(GPU), lambda images: arms.certainty(Classifier().to(GPU), images))
+    own = [arms.training_set(arms.ARMS[arm], parts) for arm in ("affine_and_synthetic", "synthetic_unsure")]
+    model = arms.train_classifier(own[0].join(own[1]), 2, settings, afresh=True)
     unlabelled = generators.unlabelled(VAE("mlp").to(GPU), 5, seed=0)
     return predict(model, few), accuracy(model, few), accuracies(few.labels, few.labels), predict(model, unlabelled)
 

@@ -232,7 +232,7 @@ def test_augmentation_trains_every_arm_under_both_budgets(generator_run: Path, t
     table = pd.read_csv(tmp_path / "run/accuracies.csv").set_index(["arm", "budget"])
     assert len(table) == 12 and set(table.images) == {600, 1200}
     assert (table.xs("updates", level="budget").updates == 20).all()
-    assert (table.xs("epochs", level="budget").updates * 60 == table.xs("epochs", level="budget").images).all()
+    assert (table.xs("epochs", level="budget").updates * 30 == table.xs("epochs", level="budget").images).all()
     metrics = read_record(tmp_path / "run")["metrics"]
     for (arm, budget), row in table.iterrows():
         assert metrics[f"test_accuracy_{arm}_{budget}"] == pytest.approx(row.test_accuracy)

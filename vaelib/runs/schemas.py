@@ -149,6 +149,14 @@ class SynthesisParameters(Trained):
         return self
 
 
+def _one_or_several(updates: int | list[int]) -> int | list[int]:
+    """Accepts a number above 0, or several of them."""
+    numbers = updates if isinstance(updates, list) else [updates]
+    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
+        raise ValueError("it must be a number above 0, or a list of such numbers, none twice")
+    return updates
+
+
 class AugmentationParameters(Trained):
     """Parameters of `notebooks/augmentation.ipynb`."""
 
@@ -165,12 +173,17 @@ class AugmentationParameters(Trained):
         "synthetic_only",
     ]
     budgets: Annotated[list[Annotated[str, one_of(BUDGETS)]], AfterValidator(none_twice)] = ["updates", "epochs"]
-    updates: Positive = 1000
+    updates: Annotated[int | list[int], AfterValidator(_one_or_several)] = 1000
     batch_size: Positive = 128
     learning_rate: Rate = 0.004
     seed: Count = 0
     precision: Precision = "auto"
     device: Device = "auto"
+
+    @property
+    def lengths(self) -> list[int]:
+        """The numbers of updates, the smallest first."""
+        return sorted(self.updates) if isinstance(self.updates, list) else [self.updates]
 
 
 class VAEGANParameters(Trained):
