@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vaelib import data
+from vaelib.models.classifier import Classifier
 from vaelib.models.likelihoods import LIKELIHOODS
 from vaelib.models.vae import VAE, Posterior
 from vaelib.synthetic import samplers
@@ -91,6 +92,62 @@ def test_around_uses_images_of_the_label_and_the_spread_of_their_posteriors(mnis
         assert set(own.indices[labels == digit].tolist()) == set((images.labels == digit).nonzero()[:, 0].tolist())
     if spread:
         assert (outputs[:, 1:3] - centres[own.indices]).std().item() == pytest.approx(spread, rel=0.1)
+
+
+class Reader(Classifier):
+    """A critic of what `Painter` paints: z1 says which of the digits 0 to 3 it sees, z2 how surely."""
+
+    def forward(self, x):
+        digit = (x[:, 1].logit() + 2).floor().clamp(0, 3).long()  # bounds at z1 = -1, 0 and 1
+        sure = 0.4 + 0.6 * x[:, 2]
+        others = ((1 - sure) / 9)[:, None].expand(-1, 10).clone()
+        return others.scatter(1, digit[:, None], sure[:, None]).log()
+
+
+def classified(labels, certainty=0.0, seed=0):
+    """The sampler, and the latents behind the images that it makes for these labels."""
+    sampler = samplers.Classified(painting(0, label=0), Reader(), certainty)
+    return sampler, sampler(labels, torch.Generator().manual_seed(seed))[:, 1:3]
+
+
+def test_classified_samples_show_the_digit_that_was_asked_for_and_are_draws_of_the_prior():
+    labels = torch.tensor([3, 0, 2, 1, 1]).repeat(600)
+    sampler, z = classified(labels)
+    assert torch.equal((z[:, 0] + 2).floor().clamp(0, 3).long(), labels) and len(z.unique(dim=0)) == len(labels)
+    assert z[labels == 2][:, 0].mean().item() == pytest.approx(0.4598, abs=0.03)  # of a normal between 0 and 1
+    assert z[:, 1].mean().item() == pytest.approx(0, abs=0.06) and z[:, 1].std().item() == pytest.approx(1, abs=0.05)
+    # A sample shows a 0 with probability 0.159, and a fifth of the labels are 0: this decides how many are drawn.
+    assert sampler.kept_share == pytest.approx(0.1587 / 0.2, rel=0.1)
+
+
+def test_only_samples_count_of_which_the_classifier_is_certain_enough():
+    """Of the digit of a sample it is certain by 0.7 or more where z2 is above 0: in half of them."""
+    labels = torch.tensor([0, 1, 2, 3]).repeat(500)
+    sampler, z = classified(labels, certainty=0.7)
+    assert (z[:, 1] > 0).all() and torch.equal((z[:, 0] + 2).floor().clamp(0, 3).long(), labels)
+    assert sampler.kept_share == pytest.approx(0.5 * classified(labels)[0].kept_share, rel=0.1)
+
+
+def test_classified_samples_hang_on_the_seed_and_not_on_how_many_are_drawn_together(monkeypatch):
+    labels = torch.tensor([0, 1, 2, 3]).repeat(10)
+    (sampler, z), (_, again), (_, other) = (classified(labels, 0.6, seed) for seed in (0, 0, 1))
+    assert torch.equal(z, again) and not torch.equal(z, other)
+    _, longer = classified(torch.tensor([0, 1, 2, 3]).repeat(20), 0.6)
+    assert torch.equal(longer[: len(z)], z)
+    assert sampler.kept == 40 and sampler.drawn < samplers.DRAWS  # those after the last one taken do not count
+
+
+@pytest.mark.parametrize(
+    ("certainty", "said"),
+    [
+        (0.5, "with certainty 0.5, missing are 2 for a 7: take a smaller certainty, or train the"),
+        (0.0, "2 for a 7: train"),
+    ],
+)
+def test_a_digit_that_hardly_comes_ends_in_one_line_that_says_which(monkeypatch, certainty, said):
+    monkeypatch.setattr(samplers, "MOST_DRAWS", 4000)
+    with pytest.raises(samplers.SynthesisError, match=f"^4,000 samples show too few of some digits.*{said}.*$"):
+        classified(torch.tensor([0, 7, 1, 7]), certainty)
 
 
 @pytest.mark.parametrize("pixels", ["mean", "sample"])

@@ -1,10 +1,11 @@
-"""Labelled synthetic images from trained VAEs: four ways to place a latent for a label, and one to make it an image.
+"""Labelled synthetic images from trained VAEs: five ways to place a latent for a label, and one to make it an image.
 
 A *sampler* maps labels to decoder outputs. All samplers are asked for the labels of real images, in their order, so
 that the same positions carry the same digit whatever the generator, and class shares are those of the data.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from vaelib import data
 from vaelib.exact.aggregate import aggregate_posterior
+from vaelib.files import UserError
+from vaelib.models.classifier import Classifier
 from vaelib.models.likelihoods import Likelihood
 from vaelib.models.vae import VAE, Posterior, log_normal
 from vaelib.progress import told
@@ -21,6 +24,12 @@ Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "co
 
 EXTENT, CELLS = 4.0, 100  # the plane of `from_regions`: [-4, 4]^2 in cells of 0.08
 DENSITY_IMAGES = 3_000  # images whose posteriors make up the class densities there
+DRAWS = 2_000  # latents that `Classified` draws and decodes together
+MOST_DRAWS = 200_000  # for a block of labels: a digit that comes less often than once in a thousand draws is given up
+
+
+class SynthesisError(UserError):
+    """Digits that were asked for are hardly made; the message says which, and what to change."""
 
 
 def from_prior(model: VAE) -> Sampler:
@@ -93,6 +102,54 @@ def around(model: VAE, images: data.Images, protocol: str, spread: float = 1.0) 
         return given.decode(mean + spread * torch.exp(0.5 * log_variance) * noise)
 
     return sample
+
+
+@dataclass
+class Classified:
+    """z ~ p(z), decoded by an unconditional VAE; the label is the digit for which a classifier takes the mean image.
+
+    Only samples to whose digit the classifier gives at least the probability `certainty` count. They are taken in the
+    order in which they are drawn until each label has one; those of a digit that has enough already are dropped.
+    Raises `SynthesisError` when MOST_DRAWS samples do not suffice for the labels.
+    """
+
+    model: VAE
+    critic: Classifier
+    certainty: float = 0.0
+    drawn: int = 0  # samples until the last one that was kept
+    kept: int = 0
+
+    @property
+    def kept_share(self) -> float:
+        """The share of the samples drawn so far that were kept."""
+        return self.kept / self.drawn
+
+    def __call__(self, labels: Int64[Tensor, " count"], rng: torch.Generator) -> Float[Tensor, "count outputs"]:
+        """Decoder outputs for the labels."""
+        latents = torch.empty(len(labels), self.model.latent_dim, device=labels.device)
+        missing = {digit: (labels == digit).nonzero()[:, 0] for digit in labels.unique().tolist()}
+        drawn, last = 0, 0
+        while any(len(rows) for rows in missing.values()):
+            if drawn >= MOST_DRAWS:
+                raise SynthesisError(self._too_few({digit: len(rows) for digit, rows in missing.items() if len(rows)}))
+            z = torch.randn(DRAWS, self.model.latent_dim, generator=rng, device=labels.device)
+            probability, seen = self.critic(self.model.images(z)).softmax(-1).max(-1)
+            for digit, rows in missing.items():
+                found = ((seen == digit) & (probability >= self.certainty)).nonzero()[: len(rows), 0]
+                latents[rows[: len(found)]] = z[found]
+                missing[digit] = rows[len(found) :]
+                last = max(last, drawn + found[-1].item() + 1) if len(found) else last
+            drawn += DRAWS
+        self.drawn += last
+        self.kept += len(labels)
+        return self.model.decode(latents)
+
+    def _too_few(self, missing: Mapping[int, int]) -> str:
+        lacking = ", ".join(f"{count} for a {digit}" for digit, count in missing.items())
+        certain, advice = "", "train the generator for longer"
+        if self.certainty:
+            certain, advice = f" with certainty {self.certainty:g}", f"take a smaller certainty, or {advice}"
+        return f"{MOST_DRAWS:,} samples show too few of some digits{certain}, missing are {lacking}: {advice}"
 
 
 @torch.no_grad()
