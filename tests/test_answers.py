@@ -30,7 +30,7 @@ def kept(mnist) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     assert (
         metrics["test_accuracy_synthetic_epochs"] == row["test_accuracy"] and "test_accuracy_7_real_updates" in metrics
     )
-    table = pd.read_csv(io.StringIO(accuracies.table.set_index("arm").to_csv()))
+    table = pd.read_csv(io.StringIO(accuracies.table.to_csv()))
     return table, {name: array.numpy() for name, array in accuracies.arrays.items()}
 
 

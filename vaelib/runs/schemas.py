@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, model_validator
 
 from vaelib.data import HALVES
@@ -117,13 +117,15 @@ class SynthesisParameters(Trained):
     judge_run: str = ""
     critic_run: str = ""
     dataset: Dataset = "MNIST"
-    generator: Literal["conditional", "per_digit", "regions", "around"] = "conditional"
+    split: Annotated[str, one_of(HALVES)] = "first_half"
+    generator: Literal["conditional", "per_digit", "regions", "around", "classified"] = "conditional"
     architecture: Architecture = "resmlp"
     latent_dim: Positive = 2
     pixels: Literal["mean", "sample"] = "mean"
     beta: Annotated[float, Ge(0)] = 1.0
     task_weight: Annotated[float, Ge(0)] = 0.0
     spread: Annotated[float, Ge(0)] = 1.0
+    certainty: Annotated[float, Ge(0), Lt(1)] = 0.0
     train_images: Count = 0
     images: Count = 0
     epochs: Positive = 8
@@ -147,6 +149,31 @@ class SynthesisParameters(Trained):
         if self.task_weight and self.generator not in ("conditional", "around"):
             raise ValueError(f"task_weight is for the generators conditional and around, not {self.generator!r}")
         return self
+
+    @model_validator(mode="after")
+    def _certainty_is_the_critics(self) -> "SynthesisParameters":
+        if self.certainty and self.generator != "classified":
+            raise ValueError(f"certainty is for the generator classified, not {self.generator!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_critic_knows_no_other_images(self) -> "SynthesisParameters":
+        if self.has_critic and self.critic_run and self.split == "second_half":
+            raise ValueError(
+                "critic_run has seen other images of the second half than this generator: without it a critic is "
+                "trained here, on the same images"
+            )
+        return self
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether a classifier has a part in making the images."""
+        return self.task_weight > 0 or self.generator == "classified"
+
+    @property
+    def other_half(self) -> str:
+        """The half of which the generator sees nothing."""
+        return next(half for half in HALVES if half != self.split)
 
 
 def _one_or_several(updates: int | list[int]) -> int | list[int]:

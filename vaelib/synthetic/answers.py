@@ -73,8 +73,8 @@ class Accuracies:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row for each classifier."""
-        return pd.DataFrame(self.rows)
+        """A row for each classifier, by its arm."""
+        return pd.DataFrame(self.rows).set_index("arm") if self.rows else pd.DataFrame()
 
 
 def read(

@@ -67,11 +67,14 @@ BATCH_SIZE, LEARNING_RATE = 128, 0.004  # of the classifiers by which generators
 CHOICE_FRACTION, CHOICE_IMAGES = 0.2, 10_000  # what generators are chosen by: trained on, and left over to test on
 
 
-def choice_images(dataset: str) -> tuple[data.Images, data.Images]:
-    """20 % of the second half, and 10,000 images that they leave over: what all choices are made with."""
+def choice_images(dataset: str, seen: int = 0) -> tuple[data.Images, data.Images]:
+    """20 % of the second half, and 10,000 images that they leave over: what all choices are made with.
+
+    Where a generator has `seen` more of the second half than those 20 %, only images behind these are left over.
+    """
     half = data.load(dataset, "second_half")
     count = round(CHOICE_FRACTION * len(half.labels))
-    return half.take(count), half.drop(count).take(CHOICE_IMAGES)
+    return half.take(count), half.drop(max(count, seen)).take(CHOICE_IMAGES)
 
 
 class Parts(NamedTuple):

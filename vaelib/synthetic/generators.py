@@ -1,16 +1,22 @@
-"""The four kinds of generators: which VAEs each trains, and how it gets an image for a label from them."""
+"""The kinds of generators: which images and VAEs each is trained with, and how it gets an image for a label."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from vaelib import data
+from vaelib.models.classifier import Classifier
 from vaelib.models.vae import VAE
 from vaelib.synthetic import samplers
 
 PROTOCOL = "B"  # grey images are what classifiers see
+WITHOUT_LABELS = ("regions", "classified")  # kinds whose VAE is not told them
+ONE_IN = 12  # of the images that a generator sees one in so many chooses the epoch: 2,500 of a half
 
 
 class Part(NamedTuple):
@@ -25,16 +31,37 @@ def parts(kind: str) -> list[Part]:
     """The VAEs that a generator of this kind needs."""
     if kind == "per_digit":
         return [Part(f"digit-{digit}", classes=0, digit=digit) for digit in range(data.CLASSES)]
-    return [Part("model", classes=0 if kind == "regions" else data.CLASSES)]
+    return [Part("model", classes=0 if kind in WITHOUT_LABELS else data.CLASSES)]
+
+
+def seen_images(dataset: str, split: str, count: int) -> tuple[data.Images, data.Images]:
+    """What a generator sees of a half, its first `count` images or all: those to train on and those for the epoch."""
+    seen = data.load(dataset, split).take(count)
+    trained_on = len(seen.labels) - len(seen.labels) // ONE_IN
+    return seen.take(trained_on), seen.drop(trained_on)
+
+
+def asked_labels(seen: data.Images, count: int) -> Int64[Tensor, " {count}"]:
+    """The labels of the images that a generator sees, in their order and as often as it takes for `count` of them.
+
+    So every beginning of what it makes has all digits in their proportions.
+    """
+    return seen.labels.repeat(math.ceil(count / len(seen.labels)))[:count]
 
 
 def build(
-    kind: str, train: Callable[[Part], VAE], images: data.Images, spread: float = 1.0
+    kind: str,
+    train: Callable[[Part], VAE],
+    images: data.Images,
+    spread: float = 1.0,
+    critic: Classifier | None = None,
+    certainty: float = 0.0,
 ) -> tuple[list[VAE], samplers.Sampler]:
     """The trained VAEs of a generator and its sampler.
 
     `train` makes a VAE for a part; `images` are those it was trained on, from which "regions" takes its densities and
-    "around" its latents, with `spread` times the standard deviation of q.
+    "around" its latents, with `spread` times the standard deviation of q. "classified" needs the critic that labels
+    its samples, and leaves out those of which it is not as certain as asked for.
     """
     models = [train(part) for part in parts(kind)]
     if kind == "per_digit":
@@ -44,6 +71,8 @@ def build(
         return models, samplers.from_prior(model)
     if kind == "around":
         return models, samplers.around(model, images, PROTOCOL, spread)
+    if kind == "classified":
+        return models, samplers.Classified(model, critic, certainty)
     return models, samplers.from_regions(model, images, PROTOCOL)
 
 
