@@ -220,22 +220,34 @@ def test_synthesis_makes_as_many_images_as_asked_for_with_the_labels_of_the_firs
     assert made["images"].shape == (1000, 1, 28, 28) and made["images"].dtype == torch.uint8
     assert torch.equal(made["image_labels"], data.load("MNIST", "first_half").labels[:1000])
     metrics = read_record(generator_run)["metrics"]
+    row = pd.read_csv(generator_run / "accuracies.csv").iloc[0]
+    assert metrics["validation_accuracy_seed0"] == row.validation_accuracy and 0 < metrics["cas_validation"] < 1
+    assert (row.updates, row.batch_size, row.learning_rate, row.images) == (20, 128, 0.004, 7_000)
     errors = [metrics[f"label_error_{digit}"] for digit in range(10)]
     weights = made["image_labels"].bincount() / 1000
     assert metrics["label_error"] == pytest.approx(sum(e * w for e, w in zip(errors, weights.tolist(), strict=True)))
 
 
 @pytest.mark.slow
-def test_augmentation_trains_every_arm_under_both_budgets(generator_run: Path, tmp_path: Path):
-    ended = run_notebook("augmentation", tmp_path / "run", generator_run=generator_run, fraction=0.02, updates=20)
+def test_augmentation_trains_every_arm_under_both_budgets_with_each_number_of_updates(
+    generator_run: Path, tmp_path: Path
+):
+    few = {"generator_run": generator_run, "fraction": 0.02, "updates": [20, 10]}
+    ended = run_notebook("augmentation", tmp_path / "run", **few)
     assert ended.returncode == 0, ended.stderr[-3000:]
     table = pd.read_csv(tmp_path / "run/accuracies.csv").set_index(["arm", "budget"])
-    assert len(table) == 12 and set(table.images) == {600, 1200}
-    assert (table.xs("updates", level="budget").updates == 20).all()
-    assert (table.xs("epochs", level="budget").updates * 30 == table.xs("epochs", level="budget").images).all()
-    metrics = read_record(tmp_path / "run")["metrics"]
-    for (arm, budget), row in table.iterrows():
+    assert len(table) == 24 and set(table.images) == {600, 1200}
+    by_updates, by_epochs = (table.xs(budget, level="budget") for budget in ("updates", "epochs"))
+    assert (by_updates.updates == by_updates.baseline_updates).all()
+    assert (by_epochs.updates * 600 == by_epochs.baseline_updates * by_epochs.images).all()
+    metrics, arrays = read_record(tmp_path / "run")["metrics"], load_file(tmp_path / "run/arrays.safetensors")
+    assert metrics["updates"] == 20  # the metrics are those of the most updates
+    for (arm, budget), row in table[table.baseline_updates == 20].iterrows():
         assert metrics[f"test_accuracy_{arm}_{budget}"] == pytest.approx(row.test_accuracy)
+        for measured in ("test", "validation"):
+            correct = arrays[f"{measured}_correct.{arm}.{row.updates}.seed0"]
+            assert correct.dtype == torch.bool and len(correct) == 10_000
+            assert correct.double().mean().item() == pytest.approx(row[f"{measured}_accuracy"])
 
 
 @pytest.mark.slow
