@@ -26,6 +26,8 @@ from vaelib.synthetic.arms import ARMS, BUDGETS
 FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
 MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
 
+ArmNames = Annotated[list[Annotated[str, one_of(ARMS)]], AfterValidator(none_twice)]
+
 
 class VAEParameters(Trained):
     """Parameters of `notebooks/vae.ipynb`."""
@@ -191,14 +193,7 @@ class AugmentationParameters(Trained):
     run_dir: str = "results/notebook/augmentation"
     generator_run: str = "results/notebook/synthesis"
     fraction: Annotated[float, Gt(0), Le(1)] = 0.2
-    arms: Annotated[list[Annotated[str, one_of(ARMS)]], AfterValidator(none_twice)] = [
-        "real",
-        "synthetic",
-        "duplicated",
-        "affine",
-        "further",
-        "synthetic_only",
-    ]
+    arms: ArmNames = ["real", "synthetic", "duplicated", "affine", "further", "synthetic_only"]
     budgets: Annotated[list[Annotated[str, one_of(BUDGETS)]], AfterValidator(none_twice)] = ["updates", "epochs"]
     updates: Annotated[int | list[int], AfterValidator(_one_or_several)] = 1000
     batch_size: Positive = 128
