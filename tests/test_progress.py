@@ -18,7 +18,7 @@ def clock(monkeypatch) -> list[float]:
     ("seconds", "said"),
     [
         (0.1, []),
-        (1.0, ["  sums: 50%, 5 s left"]),
+        (1.0, ["  sums: 30%, 7 s left", "  sums: 60%, 4 s left"]),
         (10.0, [f"  sums: {share}0%, {100 - 10 * share} s left" for share in range(1, 10)]),
     ],
 )
@@ -32,7 +32,7 @@ def test_many_short_computations_in_a_row_are_not_silent_together(clock, capsys)
     for _ in range(3):
         for _ in progress.told(range(4), "sums"):
             clock[0] += 0.8
-    assert capsys.readouterr().out.splitlines() == ["  sums: 50%, 2 s left"]
+    assert capsys.readouterr().out.splitlines() == 2 * ["  sums: 25%, 2 s left"]
 
 
 def test_nothing_is_said_of_nothing(capsys):
