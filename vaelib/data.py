@@ -16,7 +16,7 @@ from vaelib.files import PROJECT_ROOT, UserError
 
 DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
 VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
-HALF_VALIDATION_IMAGES = 2_500  # the same of a half
+VALIDATION_PART = 12  # of the images that a training sees one in so many validates: 5,000 of all, 2,500 of a half
 HALVES = ("first_half", "second_half")
 SPLITS = ("train", "validation", "test", *HALVES)
 CLASSES = 10
@@ -85,12 +85,16 @@ def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / 
     return Images(images, labels)
 
 
-def with_validation(name: str, split: str) -> tuple[Images, Images]:
-    """A split to train on, "train" or a half, and the images that choose the epoch: 55,000 + 5,000, 27,500 + 2,500."""
+def with_validation(name: str, split: str, count: int = 0) -> tuple[Images, Images]:
+    """A split to train on, "train" or a half, and the images that choose the epoch: 55,000 + 5,000, 27,500 + 2,500.
+
+    Of a half only the first `count` images are divided, unless that is 0.
+    """
     if split == "train":
         return load(name, "train"), load(name, "validation")
-    half = load(name, split)
-    return half.take(len(half.labels) - HALF_VALIDATION_IMAGES), half.drop(len(half.labels) - HALF_VALIDATION_IMAGES)
+    seen = load(name, split).take(count)
+    trained_on = len(seen.labels) - len(seen.labels) // VALIDATION_PART
+    return seen.take(trained_on), seen.drop(trained_on)
 
 
 def _half(labels: Int64[Tensor, " count"], which: int) -> Int64[Tensor, " half"]:

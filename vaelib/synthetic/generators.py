@@ -16,7 +16,6 @@ from vaelib.synthetic import samplers
 
 PROTOCOL = "B"  # grey images are what classifiers see
 WITHOUT_LABELS = ("regions", "classified")  # kinds whose VAE is not told them
-ONE_IN = 12  # of the images that a generator sees one in so many chooses the epoch: 2,500 of a half
 
 
 class Part(NamedTuple):
@@ -32,13 +31,6 @@ def parts(kind: str) -> list[Part]:
     if kind == "per_digit":
         return [Part(f"digit-{digit}", classes=0, digit=digit) for digit in range(data.CLASSES)]
     return [Part("model", classes=0 if kind in WITHOUT_LABELS else data.CLASSES)]
-
-
-def seen_images(dataset: str, split: str, count: int) -> tuple[data.Images, data.Images]:
-    """What a generator sees of a half, its first `count` images or all: those to train on and those for the epoch."""
-    seen = data.load(dataset, split).take(count)
-    trained_on = len(seen.labels) - len(seen.labels) // ONE_IN
-    return seen.take(trained_on), seen.drop(trained_on)
 
 
 def asked_labels(seen: data.Images, count: int) -> Int64[Tensor, " {count}"]:
