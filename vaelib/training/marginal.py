@@ -49,8 +49,7 @@ class MarginalLoss(Loss):
         with torch.no_grad():
             then = self.model.likelihood.statistics(x) @ self.eta.T - self.log_partition  # log p_f(x | z) for all z
             log_px = log_sum_exp(then) - math.log(len(self.z))
-            posterior = (then - then.amax(-1, keepdim=True)).clamp(min=-60).exp()
-            drawn = torch.multinomial(posterior, 1, generator=rng)
+            drawn = torch.multinomial(then.softmax(-1), 1, generator=rng)  # of p_f(z | x)
         now = self.model.likelihood.log_prob(x, self.model.decode(self.z[drawn[:, 0]]))
         log_px = log_px + now - then.gather(1, drawn)[:, 0]
         reconstruction, elbo = now.detach(), log_px.detach()
