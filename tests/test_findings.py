@@ -216,6 +216,7 @@ def sweep() -> pd.DataFrame:
             "judge_error": [0.02, 0.011, 0.004, 0.001],
             "critic_error": [0.02, 0.005, 0.001, 0.0],
             "exact_nll": [120.0, 120.5, 121.5, 125.0],
+            "exact_nll_validation": [119.0, 119.5, 120.5, 124.0],
             "cas": [0.90, 0.92, 0.93, 0.95],
             "precision": [0.9] * 4,
             "recall": [0.05, 0.04, 0.03, 0.01],
@@ -228,8 +229,9 @@ def sweep() -> pd.DataFrame:
 def task(of: pd.DataFrame) -> dict:
     """The values of a sweep whose generators add up to half a point."""
     scores = {"validation_accuracy_seed0": [0.970, 0.971, 0.975, 0.972]}
-    generators = pd.DataFrame({"task_weight": of.index, "nll_images": 1000, **scores})
+    generators = pd.DataFrame({"task_weight": of.index, "nll_images": 1000, "updates": 500, **scores})
     baseline = {"fraction": [0.2, 0.2, 0.5], "seed": [0, 1, 0], "validation_accuracy_real_updates": [0.972, 0.97, 0.98]}
+    baseline |= {"updates": [500, 500, 500]}
     return theory.task(of, generators, pd.DataFrame(baseline))["task"]
 
 
@@ -242,5 +244,5 @@ def test_the_weight_told_of_is_the_smallest_that_halves_the_label_error_for_at_m
 
 
 def test_where_no_weight_does_its_task_the_report_says_so():
-    values = task(sweep().assign(exact_nll=[120.0, 123.0, 124.0, 125.0]))
+    values = task(sweep().assign(exact_nll_validation=[120.0, 123.0, 124.0, 125.0]))
     assert values["weight"] == "1" and values["verdict"].startswith("does not do what was asked of it")

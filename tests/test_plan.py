@@ -13,8 +13,8 @@ import needs
 import plan
 
 VAE = {"objective": "elbo", "protocol": "A"}
-PAIR = {"generator": "conditional", "latent_dim": 2}
-ARM = {"seed": 0, "budgets": ["updates", "epochs"], "generator_run": "synthesis/plain"}
+PAIR = {"generator": "conditional", "latent_dim": 2, "updates": 500}
+ARM = {"seed": 0, "budgets": ["updates", "epochs"], "generator_run": "synthesis/plain", "updates": 500}
 FEW = ARM | {"fraction": 0.2, "arms": [*needs.ARMS]}
 ALL = ARM | {"fraction": 1.0, "arms": ["real", "further", "synthetic"]}
 COMPLETE = {  # the least that the report needs
@@ -103,7 +103,7 @@ def test_a_scale_without_an_experiment_of_the_report_is_refused(toy: Toy):
         ({"synthesis/task": PAIR | {"task_weight": 0}},
          ["with and without task_weight in task/any", "no two generators of the same task_weight in task/any"]),
         ({"synthesis/plain": PAIR | {"task_weight": 1}}, ["with and without task_weight in task/any"]),
-        ({"synthesis/task": {"task_weight": 1, "generator": "around", "latent_dim": 2}}, ["that are conditional"]),
+        ({"synthesis/task": PAIR | {"task_weight": 1, "generator": "around"}}, ["that are conditional"]),
         ({"synthesis/more": PAIR | {"task_weight": 10},
           "task/any": {"generator_runs": ["synthesis/plain", "synthesis/task", "synthesis/more"]}},
          ["no two generators of the same task_weight in task/any"]),
@@ -112,6 +112,9 @@ def test_a_scale_without_an_experiment_of_the_report_is_refused(toy: Toy):
          ["one seed alone of each model in synthesis"]),
         ({"augmentation/all": ALL | {"generator_run": "synthesis/task"}}, ["the same generator_run in all runs"]),
         ({"augmentation/again": FEW}, ["the same fraction and seed"]),
+        ({"augmentation/few": FEW | {"updates": [250, 500]}, "augmentation/all": ALL | {"updates": 1000}}, []),
+        ({"augmentation/few": FEW | {"updates": [500, 1000]}},
+         ["equal updates in synthesis and in augmentation at fraction 0.2, not 500 and 1,000"]),
         ({"augmentation/few": None}, ["fraction 0.2 and seed 0"]),
         ({"augmentation/few": FEW | {"seed": 1}}, ["fraction 0.2 and seed 0"]),
         ({"augmentation/few": ALL | {"fraction": 0.2}},

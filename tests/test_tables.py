@@ -95,6 +95,12 @@ def test_samples_are_compared_in_per_cent_and_training_images_have_no_likelihood
     assert table["exact −log p(x)"].tolist() == ["–", "130.00", "124.00", "–"]
 
 
+def test_generators_are_not_compared_with_classifiers_that_made_other_numbers_of_updates(summary):
+    other = summary.frame("augmentation").assign(updates=300)
+    with pytest.raises(ValueError, match="differ in updates: 500 and 300"):
+        tables.generators(summary.frame("synthesis"), other)
+
+
 def test_generators_are_ranked_by_what_their_images_gain(summary):
     table = tables.generators(summary.frame("synthesis"), summary.frame("augmentation"))
     assert table.columns.tolist() == [

@@ -85,6 +85,11 @@ def _synthesis(own: Runs, runs: Runs) -> Iterator[str]:
         yield "one seed alone of each model in synthesis"
     if len(own) > MOST["generators"]:
         yield f"at most {MOST['generators']} runs of synthesis"
+    with_and_without = [run for name, run in runs.items() if name in own or run.get("fraction") == FRACTION]
+    updates = {_updates(run) for run in with_and_without}
+    if len(updates) > 1:
+        numbers = " and ".join(f"{number:,}" for number in sorted(updates))
+        yield f"equal updates in synthesis and in augmentation at fraction {FRACTION}, not {numbers}"
 
 
 def _task(own: Runs, runs: Runs) -> Iterator[str]:
@@ -132,6 +137,11 @@ CONDITIONS: dict[str, Callable[[Runs, Runs], Iterator[str]]] = {  # each is give
 
 def _model(name: str) -> str:
     return re.sub(r"-seed\d+$", "", name.split("/")[-1])
+
+
+def _updates(run: Mapping[str, Any]) -> int:
+    """The updates that a run's classifiers are compared after: of several numbers, the largest."""
+    return max(run["updates"]) if isinstance(run["updates"], list) else run["updates"]
 
 
 def _is_bounded(run: Mapping[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """The tables that the report shows: architectures, training parameters, and results beside the published ones."""
 
+import numpy as np
 import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
@@ -212,7 +213,12 @@ def generators(synthesis: pd.DataFrame, augmentation: pd.DataFrame) -> pd.DataFr
 
 
 def gains(generator: pd.Series, augmentation: pd.DataFrame) -> list[float]:
-    """Points that a generator's images add on validation images, for each seed run with and without them."""
+    """Points that a generator's images add on validation images, for each seed run with and without them.
+
+    Raises `ValueError` when the classifiers with them made other numbers of updates than those without.
+    """
+    without = augmentation[np.isclose(augmentation.fraction, CHOICE_FRACTION)]
+    worth.require_alike("updates", map(int, [generator.updates, *without.updates]))
     real = worth.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
     both = {seed: generator.get(f"validation_accuracy_seed{seed}") for seed in real.index}
     return [100 * (accuracy - real[seed]) for seed, accuracy in both.items() if pd.notna(accuracy)]

@@ -51,7 +51,7 @@ def difference(first: Sequence[Trained], second: Sequence[Trained], compared: Co
     for name in ALIKE:
         values = [[getattr(trained, name) for trained in trained_set] for trained_set in (first, second)]
         for group in values if name in compared else [values[0] + values[1]]:
-            _require_alike(name, group)
+            require_alike(name, group)
     second = sorted(second, key=lambda trained: trained.seed)
     pairs = zip(sorted(first, key=lambda trained: trained.seed), second, strict=True)
     changes = np.array([a.correct.astype(float) - b.correct for a, b in pairs])  # [runs, images]
@@ -79,7 +79,7 @@ def by_seed(frame: pd.DataFrame, fraction: float, arm: str, budget: str, of: str
     """
     chosen = frame[np.isclose(frame.fraction, fraction)].set_index("seed").sort_index()
     for name in chosen.columns.intersection(ALIKE):
-        _require_alike(name, chosen[name])
+        require_alike(name, chosen[name])
     return chosen[f"{of}_{arm}_{budget}"]
 
 
@@ -110,7 +110,7 @@ def exchange_rate(frame: pd.DataFrame, fraction: float, budget: str) -> tuple[fl
     return mean_interval(2**doublings - 1)
 
 
-def _require_alike(name: str, values: Iterable[Any]) -> None:
+def require_alike(name: str, values: Iterable[Any]) -> None:
     """Refuse classifiers that differ in something which is not what is compared."""
     distinct = list(dict.fromkeys(map(str, values)))
     if len(distinct) > 1:

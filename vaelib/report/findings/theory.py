@@ -89,11 +89,11 @@ def task(sweep: pd.DataFrame, generators: pd.DataFrame, augmentation: pd.DataFra
     """The sweep of the classifier's weight: none, the smallest that does its task, the largest; gains at 20 %.
 
     `generators` are those of the sweep. A weight does its task when it halves the label error at least and costs at
-    most AFFORDABLE nats; `task.verdict` says so, or that no weight does.
+    most AFFORDABLE nats, on validation images; `task.verdict` says so, or that no weight does.
     """
     plain, heaviest = sweep.loc[0.0], sweep.index.max()
-    does = (sweep.judge_error <= plain.judge_error / 2) & (sweep.exact_nll <= plain.exact_nll + AFFORDABLE)
-    fitting = sweep.index[does & (sweep.index > 0)]
+    cost = sweep.exact_nll_validation - plain.exact_nll_validation
+    fitting = sweep.index[(sweep.judge_error <= plain.judge_error / 2) & (cost <= AFFORDABLE) & (sweep.index > 0)]
     best = min(fitting, default=sweep.index[1])
     task = f"to halve the label error at a cost of at most {AFFORDABLE:g} nats"
     by_weight = generators.set_index("task_weight")
