@@ -84,7 +84,7 @@ class Report:
             theory.task(self.sweep, swept, self.augmentation),
         ]
         values = {name: value for part in parts for name, value in part.items()}
-        return values | {"words": _in_words(values), "chosen": _chosen(values["generators"], self.chosen)}
+        return values | {"words": _in_words(values), **synthetic.chosen(values["generators"], self.chosen)}
 
     def _counts(self) -> dict[str, int | str]:
         """How many of what the numbers are about."""
@@ -141,21 +141,4 @@ def _in_words(values: Mapping[str, Any]) -> dict[str, str]:
         "vaegan_epochs": words.counted(values["vaegan"]["epochs"], "epoch"),
         "encoder_epochs": words.counted(exact["encoder_epochs"], "epoch"),
         "patience": still if exact["encoder_still"] > 0 else "",
-    }
-
-
-def _chosen(generators: Mapping[str, Any], run: FinishedRun) -> dict[str, str]:
-    """How the generator that was chosen for the classifier makes images, and what of the unusual ones it passes on."""
-    name, latent = f"`{generators['chosen']}`", generators["chosen_latent"]
-    if run.config["generator"] != "around":
-        return {
-            "images": f"decoded draws of the prior, in {latent} latent dimensions",
-            "passes_on": f"{name} does not start from them: it decodes draws of the prior.",
-        }
-    return {
-        "images": f"noisy reconstructions, from {latent} latent dimensions, of real images which the classifier has "
-        "not seen",
-        "passes_on": f"{name} does: it decodes draws from the posteriors of the first half's images themselves "
-        f"($\\beta = {generators['chosen_beta']}$, {latent} latents), so that its images are real ones seen through "
-        "noise.",
     }

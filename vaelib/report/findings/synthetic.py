@@ -1,5 +1,6 @@
 """What synthetic images change for a classifier, and which generator makes them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
 from vaelib.report import words
+from vaelib.report.summary import FinishedRun
 from vaelib.report.tables import gains
 from vaelib.report.words import with_interval
 from vaelib.synthetic import worth
@@ -50,6 +52,25 @@ def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> 
             "worst_cas": 100 * by_name.cas.min(),
         },
     }
+
+
+def chosen(values: Mapping[str, Any], run: FinishedRun) -> dict[str, Any]:
+    """How the generator that was chosen for the classifier makes images, and what of the unusual ones it passes on.
+
+    `values` are those of `generators`.
+    """
+    name, latent = f"`{values['chosen']}`", values["chosen_latent"]
+    images = f"decoded draws of the prior, in {latent} latent dimensions"
+    passes_on = f"{name} does not start from them: it decodes draws of the prior."
+    if run.config["generator"] == "around":
+        images = f"noisy reconstructions, from {latent} latent dimensions, of real images which the classifier has not "
+        images += "seen"
+        passes_on = (
+            f"{name} does: it decodes draws from the posteriors of the first half's images themselves "
+            f"($\\beta = {values['chosen_beta']}$, {latent} latents), so that its images are real ones seen through "
+            "noise."
+        )
+    return {"chosen": {"images": images, "passes_on": passes_on}}
 
 
 def synthetic_worth(frame: pd.DataFrame, fraction: float = CHOICE_FRACTION) -> dict[str, Any]:

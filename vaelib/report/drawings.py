@@ -1,0 +1,86 @@
+"""The figures of the report that several runs share; `vaelib.plots.of_runs` draws those of one run.
+
+Each takes a `Report` and returns a Matplotlib figure that carries what is to be seen in words, as its label.
+"""
+
+from matplotlib.figure import Figure
+
+from vaelib.plots import charts, explorer, figures
+from vaelib.report import frames
+from vaelib.report.report import Report
+from vaelib.synthetic.arms import LABELS
+
+FAILURES = 30  # of each kind
+
+
+def learning_curves(report: Report) -> Figure:
+    """Training and validation ELBO of the models, by epoch."""
+    return charts.learning_curves({name: run.history for name, run in report.runs.items()}, "A")
+
+
+def samples(report: Report) -> Figure:
+    """A sheet of decoded draws of the prior for each model."""
+    sheets = {name: run.arrays["samples"] for name, run in report.runs.items()}
+    alt = f"Sheets of 100 generated digits, one sheet a model: {', '.join(report.ranking)}."
+    return figures.galleries(sheets, 10, alt, across=3)
+
+
+def reconstructions(report: Report) -> Figure:
+    """A sheet of test images beside their reconstructions for each model."""
+    sheets = {name: run.arrays["reconstructions"][:32] for name, run in report.runs.items()}
+    alt = f"Test images, each beside its reconstruction, for every model: {', '.join(report.ranking)}."
+    return figures.galleries(sheets, 8, alt, across=2)
+
+
+def gap_bars(report: Report) -> Figure:
+    """From the exact -log p(x) to the negative ELBO, for each model."""
+    return charts.gap_bars(frames.gaps_by_model(report.vaes, report.ranking))
+
+
+def bound(report: Report) -> Figure:
+    """The importance-weighted bound against its samples, beside the exact values."""
+    return charts.bound_curve(*frames.bounds(report.shown))
+
+
+def walk(report: Report) -> tuple[str, Figure]:
+    """The plane to walk in, as HTML, and what stands for it in print."""
+    arrays = report.plane.arrays
+    page = explorer.static_explorer(arrays["plane"], 3.2, arrays["mean"], arrays["labels"])
+    return page, figures.manifold(arrays["plane"])
+
+
+def failures(report: Report) -> Figure:
+    """The best model's test images of lowest exact likelihood, and of the largest gap."""
+    sheets = frames.extreme_images(report.best.test_images(), report.best.arrays, FAILURES)
+    alt = "Two sheets of test images: those of lowest exact likelihood, and those of the largest gap to the ELBO."
+    return figures.galleries(sheets, 10, alt, across=2)
+
+
+def class_shares(report: Report) -> Figure:
+    """The share of each digit among the samples of each model."""
+    return charts.class_shares({name: run.arrays["class_shares"] for name, run in report.runs.items()})
+
+
+def generators(report: Report) -> Figure:
+    """A sheet of synthetic images for each generator."""
+    models = report.generators.model
+    sheets = {name: report.summary.run(run).arrays["shown"] for run, name in models.items()}
+    alt = f"Sheets of synthetic digits, a row for each digit, one sheet a generator: {', '.join(models)}."
+    return figures.galleries(sheets, 15, alt, across=3)
+
+
+def accuracy_by_images(report: Report) -> Figure:
+    """Test accuracy of each arm against the number of real images."""
+    return charts.accuracy_by_images(frames.accuracy_points(report.augmentation, LABELS), LABELS)
+
+
+def digit_changes(report: Report) -> Figure:
+    """What synthetic and further real images change on each digit."""
+    changes = {LABELS[arm]: frames.digit_changes(report.augmentation, arm) for arm in ("synthetic", "further")}
+    return charts.digit_changes(changes)
+
+
+def errors_by_dimension(report: Report) -> Figure:
+    """The error of log p(x) by brute force against the latent dimension."""
+    brute = report.exact_training
+    return charts.error_by_dimension(frames.errors_by_dimension(brute.record["metrics"]), brute.config["points"])
