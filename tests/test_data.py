@@ -1,44 +1,12 @@
-"""The images are the official ones, are sampled as they should be, and a damaged file is one clear message."""
+"""The images are the official ones and are sampled as they should be."""
 
 import hashlib
-import shutil
-from pathlib import Path
-from urllib.error import URLError
 
 import pytest
 import torch
-from torchvision.datasets import utils
+from idx import unpacked
 
 from vaelib import data
-from vaelib.files import PROJECT_ROOT
-
-ARCHIVES = PROJECT_ROOT / "data" / "MNIST" / "raw"
-
-
-@pytest.fixture
-def offline(monkeypatch):
-    """No network: torchvision's one function that opens a connection fails at once."""
-
-    def no_network(*_, **__):
-        raise URLError("no network")
-
-    monkeypatch.setattr(utils, "_urlretrieve", no_network)
-
-
-@pytest.fixture
-def root(tmp_path: Path, offline) -> Path:
-    """A data folder of the test's own with the four archives and nothing unpacked."""
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    for archive in ARCHIVES.glob("*.gz"):
-        shutil.copy(archive, raw)
-    return tmp_path
-
-
-def message(**arguments) -> str:
-    with pytest.raises(data.DataError) as caught:
-        data.load(**arguments)
-    return str(caught.value)
 
 
 def test_splits_have_their_sizes_types_and_labels(mnist):
@@ -53,7 +21,7 @@ def test_splits_do_not_overlap_and_are_in_the_official_order(mnist):
     bytes_of = {split: [hashlib.md5(row.numpy()).digest() for row in part.images] for split, part in mnist.items()}
     assert not set(bytes_of["train"]) & set(bytes_of["validation"])
     assert not set(bytes_of["test"]) & {*bytes_of["train"], *bytes_of["validation"]}
-    raw = torch.frombuffer(bytearray((ARCHIVES / "train-images-idx3-ubyte").read_bytes()), dtype=torch.uint8)[16:]
+    raw = torch.frombuffer(bytearray(unpacked("train-images-idx3-ubyte")), dtype=torch.uint8)[16:]
     official = raw.view(60_000, 1, 28, 28)
     assert torch.equal(torch.cat([mnist["train"].images, mnist["validation"].images]), official)
 
@@ -101,49 +69,6 @@ def test_the_checksum_names_the_data(mnist):
     changed[3, 0, 5, 5] += 1
     others = [data.Images(changed, labels), data.Images(images, labels.flip(0)), mnist["test"].take(11)]
     assert same not in [data.checksum(other) for other in others]
-
-
-def test_the_archives_alone_are_enough_and_no_network_is_needed(root, mnist):
-    loaded = data.load("MNIST", "test", root)
-    assert torch.equal(loaded.images, mnist["test"].images) and torch.equal(loaded.labels, mnist["test"].labels)
-
-
-def test_a_damaged_archive_is_named_with_what_to_do(root):
-    archive = root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte.gz"
-    content = bytearray(archive.read_bytes())
-    content[1000] ^= 1
-    archive.write_bytes(content)
-    text = message(root=root, split="test")
-    assert str(archive) in text and "is damaged" in text and "git checkout" in text and "delete" in text
-
-
-@pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:-1] + b"\x0b"])
-def test_a_damaged_unpacked_file_is_named_with_what_to_do(root, damage):
-    unpacked = root / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
-    unpacked.write_bytes(damage((ARCHIVES / unpacked.name).read_bytes()))
-    assert f"{unpacked} is damaged. Delete it" in message(root=root, split="test")
-    unpacked.unlink()
-    assert len(data.load("MNIST", "test", root).labels) == 10_000
-
-
-def test_a_dataset_that_is_neither_there_nor_to_be_had_is_one_clear_message(tmp_path, offline):
-    text = message(name="FashionMNIST", root=tmp_path)
-    assert "FashionMNIST could neither be read from" in text and str(tmp_path) in text and "nor downloaded" in text
-    assert "t10k-labels-idx1-ubyte.gz" in text and "no network" in text.replace("Error downloading", "no network")
-
-
-def test_a_missing_archive_that_cannot_be_downloaded_is_one_clear_message(root):
-    (root / "MNIST" / "raw" / "train-images-idx3-ubyte.gz").unlink()
-    assert "could neither be read" in message(root=root)
-
-
-def test_a_damaged_unpacked_file_without_its_archive_is_one_clear_message(root):
-    raw = root / "MNIST" / "raw"
-    data.load("MNIST", "test", root)
-    (raw / "t10k-images-idx3-ubyte.gz").unlink()
-    unpacked = raw / "t10k-images-idx3-ubyte"
-    unpacked.write_bytes(unpacked.read_bytes()[:-100])
-    assert f"MNIST could neither be read from {raw}" in message(root=root, split="test")
 
 
 @pytest.fixture(scope="module")

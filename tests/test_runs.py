@@ -95,7 +95,10 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"learning_rate": float("inf")}, "learning_rate = inf: it must be"),
         ({"kl_warmup_epochs": float("inf")}, "kl_warmup_epochs = inf: it must be"),
         ({"architecture": "vgg"}, f"architecture = 'vgg': it must be one of {', '.join(ARCHITECTURES)}."),
-        ({"dataset": "CIFAR10"}, "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST."),
+        (
+            {"dataset": "CIFAR10"},
+            "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST, or a folder data/NAME/raw with",
+        ),
         ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
         ({"device": "tpu9"}, "device = 'tpu9': it cannot be used here"),
         ({"objective": "iwae"}, "objective = 'iwae' needs importance_samples of 2 or more"),

@@ -1,4 +1,4 @@
-"""Image data: verified archives, one uint8 tensor a split, and the pixels of each protocol."""
+"""Image data: one uint8 tensor a split, and the pixels of each protocol."""
 
 import zlib
 from pathlib import Path
@@ -6,28 +6,22 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torchvision
-from filelock import FileLock
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
-from torchvision.datasets.utils import check_integrity
 
-from vaelib.files import PROJECT_ROOT, UserError
+from vaelib import archives
+from vaelib.archives import DataError
+from vaelib.files import PROJECT_ROOT
 
-DATASETS = ("MNIST", "FashionMNIST", "KMNIST")
-VALIDATION_IMAGES = 5_000  # the last images of the official training set; no model is trained on them
-VALIDATION_PART = 12  # of the images that a training sees one in so many validates: 5,000 of all, 2,500 of a half
+VALIDATION_PART = 12  # of all training images the last one in so many validates: 5,000 of 60,000, 2,500 of a half
 HALVES = ("first_half", "second_half")
 SPLITS = ("train", "validation", "test", *HALVES)
 CLASSES = 10
+FEWEST_TRAINING, FEWEST_TEST = 120, 10  # images: of 120 there are 10 to choose the epoch by
 SIDE = 28
 PIXELS = SIDE * SIDE
 HALVES_SEED = 0  # of the one division of the training images into two halves
 TEST_SAMPLE_SEED = 1312_6114  # protocol A: one binary sample of each evaluation image, the same for every model
-
-
-class DataError(UserError):
-    """A dataset is missing or damaged; the message says which file and what to do."""
 
 
 class Images(NamedTuple):
@@ -58,31 +52,25 @@ class Images(NamedTuple):
 
 
 def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / "data") -> Images:
-    """Load one split of a dataset by its torchvision name.
+    """Load one split of the data set in `root/<name>/raw`: four IDX files, official ones or a person's own.
 
-    `split` is "train" (55,000 images), "validation" (the last 5,000 of the official training set) or
-    "test" (10,000). "first_half" and "second_half" divide the 60,000 images of train and validation once and for
+    `split` is "train" (of MNIST 55,000 images), "validation" (the last 5,000 of the official training set: one in
+    twelve) or "test" (10,000). "first_half" and "second_half" divide the images of train and validation once and for
     all, 30,000 each; every beginning of a half has all classes in their proportions, so that `take` gives nested
-    and balanced subsets. Archives under `root` are used as they are; missing ones are downloaded.
+    and balanced subsets. Nothing is written but what is missing of an official set, which is downloaded.
 
-    Raises `DataError` when an archive or an unpacked file is damaged, or cannot be downloaded, and `ValueError` for
-    another split.
+    Raises `DataError` when files are missing, damaged or cannot be downloaded, and when the images are of another
+    size, the labels of other classes, or too few; `ValueError` for another split.
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
-    folder = Path(root) / name / "raw"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):  # two runs that start together unpack once
-        dataset = _verified(name, split != "test", Path(root), folder)
-    images, labels = dataset.data[:, None], dataset.targets
-    if split == "train":
-        return Images(images[:-VALIDATION_IMAGES], labels[:-VALIDATION_IMAGES])
-    if split == "validation":
-        return Images(images[-VALIDATION_IMAGES:], labels[-VALIDATION_IMAGES:])
+    images, labels = _checked(name, split == "test", Path(root))
+    everything = Images(images[:, None], labels.long())
     if split in HALVES:
-        chosen = _half(labels, HALVES.index(split))
-        return Images(images[chosen], labels[chosen])
-    return Images(images, labels)
+        chosen = _half(everything.labels, HALVES.index(split))
+        return Images(everything.images[chosen], everything.labels[chosen])
+    trained_on = len(labels) - len(labels) // VALIDATION_PART
+    return {"train": everything.take(trained_on), "validation": everything.drop(trained_on), "test": everything}[split]
 
 
 def with_validation(name: str, split: str, count: int = 0) -> tuple[Images, Images]:
@@ -110,38 +98,18 @@ def _half(labels: Int64[Tensor, " count"], which: int) -> Int64[Tensor, " half"]
     return torch.cat(members)[torch.cat(places).argsort(stable=True)]
 
 
-def _verified(name: str, train: bool, root: Path, folder: Path) -> torchvision.datasets.MNIST:
-    """The torchvision dataset, once every file it is read from has passed its checksum."""
-    dataset_class = getattr(torchvision.datasets, name)
-    archives = [(folder / filename, md5) for filename, md5 in dataset_class.resources]
-    for archive, md5 in archives:
-        if archive.exists() and not check_integrity(archive, md5):
-            raise DataError(
-                f"{archive} is damaged (its MD5 sum is not {md5}). Restore it (git checkout -- {archive}) "
-                "or delete it to have it downloaded again."
-            )
-        unpacked = archive.with_suffix("")
-        if unpacked.exists() and archive.exists() and not _matches(unpacked, archive):
-            raise DataError(f"{unpacked} is damaged. Delete it: it is unpacked again from {archive.name}.")
-    try:
-        return dataset_class(root, train=train, download=True)
-    except (RuntimeError, OSError) as error:
-        names = ", ".join(archive.name for archive, _ in archives)
-        raise DataError(
-            f"{name} could neither be read from {folder} nor downloaded ({_first_line(error)}). "
-            f"Put its archives there ({names}), or choose a dataset that is there."
-        ) from None
-
-
-def _matches(unpacked: Path, archive: Path) -> bool:
-    """Whether a file is what its gzip archive holds, by the CRC-32 and length in the archive's last 8 bytes."""
-    content = unpacked.read_bytes()
-    trailer = archive.read_bytes()[-8:]
-    return zlib.crc32(content).to_bytes(4, "little") + (len(content) % 2**32).to_bytes(4, "little") == trailer
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _checked(name: str, test: bool, root: Path) -> tuple[UInt8[Tensor, "count 28 28"], UInt8[Tensor, " count"]]:
+    """The images and labels of the training or the test part, if they are such as the models can take."""
+    images, labels = archives.read(name, test, root)
+    part, place = ("test" if test else "training"), Path(root) / name
+    if images.shape[1:] != (SIDE, SIDE):
+        height, width = images.shape[1:]
+        raise DataError(f"{place} has {part} images of {height} x {width} pixels: {SIDE} x {SIDE} are needed.")
+    if len(labels) < (fewest := FEWEST_TEST if test else FEWEST_TRAINING):
+        raise DataError(f"{place} has {len(labels)} {part} images: {fewest} are the least.")
+    if labels.max() >= CLASSES:
+        raise DataError(f"{place} has {part} labels up to {labels.max()}: the classes are 0 to {CLASSES - 1}.")
+    return images, labels
 
 
 def checksum(images: Images) -> str:

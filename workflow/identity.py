@@ -1,6 +1,6 @@
 """What the result of a run depends on, why a run is due, and whether its code is what git keeps.
 
-An identity maps names to digests: the run's parameters, the version of torch, the data's archives, the notebook's code
+An identity maps names to digests: the run's parameters, the version of torch, the data's files, the notebook's code
 and each module that it computes with. Snakemake runs again what has another identity than before, and watch.py leaves
 it in the run's folder, so that the next build can say what has changed.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from plan import Run
 from watch import IDENTITY
 
-from vaelib import sources
+from vaelib import archives, sources
 
 NAMED = 3  # how many files are named in a line; of more, the rest is counted
 
@@ -25,11 +25,11 @@ def of_run(run: Run, project: Path) -> str:
     """The identity of a run as JSON."""
     settings = json.dumps([run.parameters, run.needs, run.threads])
     notebook = project / "notebooks" / f"{run.experiment}.ipynb"
-    archives = sorted(project.glob("data/MNIST/raw/*.gz"))
+    files = archives.found(project / "data" / run.dataset / "raw").values()
     parts = {
         "parameters": hashlib.sha256(settings.encode()).hexdigest()[:16],
         "torch": importlib.metadata.version("torch"),
-        **{str(archive.relative_to(project)): sources.digest(archive) for archive in archives},
+        **{str(file.relative_to(project)): sources.digest(file) for file in sorted(files)},
         **sources.of_notebook(notebook, project),
     }
     return json.dumps(parts)

@@ -57,6 +57,7 @@ class Run:
     parameters: dict[str, object]
     needs: dict[str, str | list[str]]
     threads: int | None
+    dataset: str = "MNIST"
 
     @property
     def id(self) -> str:

@@ -8,8 +8,8 @@ import torch
 from annotated_types import Ge, Gt
 from pydantic import AfterValidator
 
-from vaelib import device
-from vaelib.data import DATASETS
+from vaelib import archives, device
+from vaelib.files import PROJECT_ROOT
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.runs.parameters import Parameters
 from vaelib.training.loop import Settings
@@ -36,6 +36,12 @@ def _check_device(name: str) -> str:
     return name
 
 
+def _check_dataset(name: str) -> str:
+    if name not in (names := archives.names(PROJECT_ROOT / "data")):
+        raise ValueError(f"it must be one of {', '.join(names)}, or a folder data/NAME/raw with four IDX files")
+    return name
+
+
 def none_twice(names: list[str]) -> list[str]:
     """Refuses an empty list, and one that has a name twice."""
     if not names or len(set(names)) < len(names):
@@ -47,7 +53,7 @@ Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
 Rate = Annotated[float, Gt(0)]
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
-Dataset = Annotated[str, one_of(DATASETS)]
+Dataset = Annotated[str, AfterValidator(_check_dataset)]
 Architecture = Annotated[str, one_of(ARCHITECTURES)]
 Device = Annotated[str, AfterValidator(_check_device)]
 RunFolders = Annotated[list[str], AfterValidator(none_twice)]
