@@ -160,7 +160,7 @@ def test_what_is_missing_of_a_persons_own_is_named_beside_what_is_there(own):
 def test_a_data_set_that_is_neither_there_nor_to_be_had_is_one_clear_line(tmp_path):
     text = message("FashionMNIST", tmp_path)
     assert "FashionMNIST could neither be read from" in text and str(tmp_path) in text and "no network" in text
-    assert all(part in text for part in PAIR) and "there is now: nothing" in text
+    assert all(part in text for part in archives.PARTS) and "there is now: nothing" in text
     assert not list(tmp_path.rglob("*.gz"))
 
 

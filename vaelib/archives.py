@@ -168,7 +168,8 @@ def _damaged(name: str, file: Path, what: str) -> DataError:
 def _download(name: str, folder: Path, missing: list[str]) -> None:
     """Fetch missing files of an official data set, each written when it is whole."""
     there = ", ".join(sorted(path.name for path in folder.glob("*"))[:6]) or "nothing"
-    needed = f"put {', '.join(missing)} there, packed by gzip (.gz) or not. In that folder there is now: {there}"
+    lacking = ", ".join(part for part in PARTS if part not in found(folder))
+    needed = f"put {lacking} there, packed by gzip (.gz) or not. In that folder there is now: {there}"
     if name not in OFFICIAL:
         raise DataError(f"{folder} lacks files of the data set {name}: {needed}.")
     for part in missing:
