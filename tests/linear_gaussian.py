@@ -19,6 +19,10 @@ class UnitGaussian(Likelihood):
     def statistics(self, x):
         return torch.cat([x, x**2], dim=-1)
 
+    def log_prob(self, x, outputs):
+        """Without the digits that the difference of large squares in the base's formula costs."""
+        return -0.5 * ((x - outputs) ** 2 + math.log(2 * math.pi)).sum(-1)
+
     def sample(self, outputs, rng):
         return outputs + torch.randn(outputs.shape, generator=rng)
 

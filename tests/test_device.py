@@ -18,8 +18,8 @@ from torch.utils._pytree import tree_leaves
 
 from vaelib import data, device
 from vaelib.exact import aggregate, dimensions, identities, quadrature
-from vaelib.exact.gaps import highest_mode, split_gap
-from vaelib.exact.quadrature import Nodes, conditional_log_likelihood, exact_log_likelihood, importance_weights
+from vaelib.exact.gaps import split_gap
+from vaelib.exact.quadrature import conditional_log_likelihood, exact_log_likelihood, importance_weights
 from vaelib.measure import evaluation, metrics, plane, realism
 from vaelib.models.classifier import Classifier, accuracies, accuracy, predict, random_affine
 from vaelib.models.vae import VAE, Posterior
@@ -419,14 +419,6 @@ def test_no_draw_depends_on_how_much_is_computed_together(few, monkeypatch):
         torch.testing.assert_close(found, before)
 
 
-def test_of_equally_high_nodes_the_first_is_the_mode():
-    image, log_joint = torch.tensor([0, 0, 0, 1, 1, 1]), torch.tensor([1.0, 3.0, 3.0, 2.0, 2.0, 0.0])
-    z = torch.arange(12.0).reshape(6, 2)
-    mode = highest_mode(Nodes(image, z, log_joint, torch.zeros(6)), torch.zeros(2))
-    assert mode.mean.tolist() == [[2, 3], [6, 7]]
-    torch.testing.assert_close(mode.log_variance[:, 0], -torch.tensor([3.0, 2.0]) - math.log(2 * math.pi))
-
-
 def needs_cuda(test):
     """Marks a test that runs only where there is a GPU."""
     absent = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -478,8 +470,8 @@ def test_on_a_gpu_a_measurement_is_that_of_the_processor(mnist, architecture):
     log_px, gaps = [], []
     for pixels in (x, on_gpu):
         model = loss.model.to(pixels.device)
-        exact = exact_log_likelihood(model, pixels, keep_nodes=torch.ones(len(x), dtype=torch.bool))
-        log_px.append(exact.log_px.cpu())
+        exact = exact_log_likelihood(model, pixels).log_px
+        log_px.append(exact.cpu())
         gaps.append(split_gap(model, pixels, exact).best_elbo.cpu())
     torch.testing.assert_close(*log_px, rtol=0, atol=1e-3)
     torch.testing.assert_close(*gaps, rtol=0, atol=1e-2)

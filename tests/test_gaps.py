@@ -7,21 +7,35 @@ import torch
 from linear_gaussian import LinearGaussian, images_near, with_posterior
 
 from vaelib import data
-from vaelib.exact.gaps import fit_gaussian, gaussian_elbo, moments, split_gap
+from vaelib.exact.gaps import STEPS, split_gap
+from vaelib.exact.inference import gaussian_elbo, lookup
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.elbo import VAELoss
+from vaelib.training.fitting import Fit, climb, expand
 from vaelib.training.loop import Settings, train
 from vaelib.training.objectives import log_weights
 
 POSTERIORS = [(0.5, 0.5, 0), (0.5, 0.2, 30), (0.3, 0.1, 45), (0.1, 0.03, 10), (0.02, 0.01, 60)]
 
 
+class Folded(LinearGaussian):
+    """z and its mirror image decode alike: posteriors have two equal modes."""
+
+    def decode(self, z):
+        return super().decode(torch.cat([z[..., :1].abs(), z[..., 1:]], dim=-1))
+
+
 def measured(model, count=5):
-    """Images, their exact likelihood with nodes, and how the gap splits."""
+    """Images, their exact log p(x), and how the gap splits."""
     x = images_near(model, count)
-    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(count, dtype=torch.bool))
-    return x, exact, split_gap(model, x, exact)
+    log_px = exact_log_likelihood(model, x).log_px
+    return x, log_px, split_gap(model, x, log_px)
+
+
+def climbed(model, x, q, steps=STEPS):
+    """The Gaussian that the fit from q ends at."""
+    return climb(model, x, Fit(q, expand(model, x, q)), steps).q
 
 
 def correlation_loss(model):
@@ -42,24 +56,36 @@ def test_gaussian_elbo_equals_the_closed_form_for_any_gaussian(order):
 
 
 @pytest.mark.parametrize(("wide", "narrow", "degrees"), POSTERIORS)
-@pytest.mark.parametrize(("shift", "stretch"), [(0.0, 1.0), (1.0, 1.5), (0.0, 3.0)])
-def test_fit_gaussian_finds_the_best_diagonal_gaussian(wide, narrow, degrees, shift, stretch):
+@pytest.mark.parametrize(("shift", "stretch"), [(0.0, 1.0), (1.0, 1.5), (0.0, 3.0), (5.0, 0.1)])
+def test_a_fit_climbs_to_the_best_diagonal_gaussian(wide, narrow, degrees, shift, stretch):
     model = with_posterior(wide, narrow, degrees, (0.5, -0.5), shift=shift, stretch=stretch)
     x = images_near(model, 5)
-    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(5, dtype=torch.bool))
-    fitted = fit_gaussian(exact.nodes, model.posterior(x))
+    fitted = climbed(model, x, model.posterior(x))
     best_variance = 1 / model.exact_posterior(x).precision_matrix.diagonal(dim1=-2, dim2=-1)
     torch.testing.assert_close(fitted.log_variance.double(), best_variance.log(), rtol=0, atol=0.01)
     assert (model.gap(x, fitted) - correlation_loss(model)).max() < 5e-3  # its mean is right too
 
 
-def test_moments_are_those_of_the_exact_posterior():
-    model = with_posterior(0.3, 0.1, 45, (0.5, -0.5))
-    x, exact, _ = measured(model)
-    posterior = model.exact_posterior(x)
-    found = moments(exact.nodes, len(x))
-    torch.testing.assert_close(found.mean.double(), posterior.mean, rtol=0, atol=1e-3)
-    torch.testing.assert_close(found.log_variance.double(), posterior.variance.log(), rtol=0, atol=1e-2)
+@pytest.mark.parametrize("narrow", [0.005, 0.002, 0.0005])
+@pytest.mark.parametrize("ratio", [1, 3, 10, 30])
+@pytest.mark.parametrize("degrees", [0, 10, 45, 80])
+def test_the_best_gaussian_is_found_however_narrow_and_slanted_the_posterior_is(narrow, ratio, degrees):
+    """Up to a correlation of 0.998, whose loss is 2.7 nats, with an encoder some widths off, and without its help."""
+    model = with_posterior(ratio * narrow, narrow, degrees, (0.7, -0.4), shift=3.0, stretch=2.0)
+    x = images_near(model, 20, spread=0.2)
+    optimum = correlation_loss(model)
+    gaps = split_gap(model, x, model.log_px(x).float())
+    for q in (gaps.best, climbed(model, x, model.posterior(x)), lookup(model, x, STEPS)):
+        excess = model.gap(x, q) - optimum
+        assert excess.max() < 0.01, (excess.max(), optimum)
+
+
+def test_no_step_of_a_fit_lowers_an_elbo_even_where_log_p_is_not_concave():
+    model = Folded([[10.0, 0.0], [0.0, 5.0]], shift=4.0, stretch=8.0)
+    x = images_near(model, 30, spread=2.0)
+    elbos = [expand(model, x, climbed(model, x, model.posterior(x), steps)).elbo for steps in range(12)]
+    rises = torch.stack(elbos).diff(dim=0)
+    assert rises.min() >= -1e-4 and rises.max() > 1
 
 
 @pytest.mark.parametrize(("wide", "narrow", "degrees"), POSTERIORS)
@@ -68,8 +94,8 @@ def test_approximation_gap_is_the_loss_of_correlation_and_amortisation_gap_the_r
     wide, narrow, degrees, shift, stretch
 ):
     model = with_posterior(wide, narrow, degrees, shift=shift, stretch=stretch)
-    x, exact, gaps = measured(model)
-    torch.testing.assert_close(gaps.log_px, exact.log_px)
+    x, log_px, gaps = measured(model)
+    assert torch.equal(gaps.log_px, log_px)
     approximation = torch.full((len(x),), correlation_loss(model), dtype=torch.float64)
     torch.testing.assert_close(gaps.approximation.double(), approximation, rtol=0, atol=5e-3)
     amortisation = model.gap(x, model.posterior(x)) - approximation
@@ -93,8 +119,8 @@ def test_gaps_of_a_network_are_not_negative_and_add_up_to_what_the_elbo_misses(m
     for parameter in model.decoder.parameters():
         parameter.data *= 3
     x = mnist["test"].images[:4].flatten(1).gt(127).float()
-    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(4, dtype=torch.bool))
-    gaps = split_gap(model, x, exact)
+    log_px = exact_log_likelihood(model, x).log_px
+    gaps = split_gap(model, x, log_px)
     assert (gaps.amortisation >= 0).all() and (gaps.approximation > -1e-3).all()
     with torch.no_grad():
         q = model.posterior(x)
@@ -105,7 +131,7 @@ def test_gaps_of_a_network_are_not_negative_and_add_up_to_what_the_elbo_misses(m
     elbo = likelihood.mean(0) - kl
     total = gaps.approximation + gaps.amortisation
     error = 4.5 * likelihood.std(0) / math.sqrt(5000) + 0.01
-    assert ((exact.log_px - total - elbo).abs() < error).all() and (total > 0.01).all()
+    assert ((log_px - total - elbo).abs() < error).all() and (total > 0.01).all()
 
 
 @pytest.mark.slow
@@ -116,8 +142,7 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
     settings = Settings(epochs=2, batch_size=50, learning_rate=4e-3)
     list(train(VAELoss(model), mnist["train"].take(5000), None, settings))
     x = data.evaluation_pixels(mnist["test"].images[:20], "A")
-    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(20, dtype=torch.bool))
-    gaps = split_gap(model, x, exact)
+    gaps = split_gap(model, x, exact_log_likelihood(model, x).log_px)
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         q = model.posterior(x)
@@ -128,17 +153,9 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
     assert (together - log_px).mean().item() == pytest.approx(0, abs=0.02)
 
 
-class Folded(LinearGaussian):
-    """z and its mirror image decode alike: posteriors have two equal modes."""
-
-    def decode(self, z):
-        return super().decode(torch.cat([z[..., :1].abs(), z[..., 1:]], dim=-1))
-
-
 @pytest.mark.parametrize("shift", [0.0, -40.0])
 def test_of_two_equal_modes_the_best_gaussian_takes_one_and_loses_log_two(shift):
     model = Folded([[10.0, 0.0], [0.0, 5.0]], shift=shift)  # with the encoder on a mode, or far from both
     x = torch.tensor([[10.0, 1.0], [15.0, -2.0]])
-    exact = exact_log_likelihood(model, x, keep_nodes=torch.ones(2, dtype=torch.bool))
-    gaps = split_gap(model, x, exact)
+    gaps = split_gap(model, x, exact_log_likelihood(model, x).log_px)
     torch.testing.assert_close(gaps.approximation, torch.full((2,), math.log(2)), rtol=0, atol=0.01)

@@ -7,7 +7,8 @@ from torch import distributions
 
 from vaelib import data
 from vaelib.models.vae import VAE
-from vaelib.training.marginal import MarginalLoss, stratified_normal
+from vaelib.training.marginal import MarginalLoss
+from vaelib.training.table import stratified_normal
 
 WEIGHT = torch.zeros(data.PIXELS, 2)
 WEIGHT[:3] = torch.tensor([[1.0, 0.3], [0.0, 0.8], [0.4, 0.0]])
@@ -82,7 +83,7 @@ def test_an_evaluation_gives_the_mean_over_all_latents_whichever_were_drawn(mnis
     torch.manual_seed(0)
     loss, rng = prepared(VAE("mlp"), side=12)
     batch = mnist["test"].take(8)
-    likelihood = distributions.Bernoulli(logits=loss.model.decode(loss.z), validate_args=False)
+    likelihood = distributions.Bernoulli(logits=loss.model.decode(loss.table.z), validate_args=False)
     log_px = likelihood.log_prob(data.grey(batch.images)[:, None]).sum(-1).logsumexp(1) - torch.tensor(144).log()
     with torch.no_grad():
         for _ in range(2):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vaelib import data
-from vaelib.exact.gaps import gaussian_elbo
+from vaelib.exact.inference import gaussian_elbo
 from vaelib.models import vaegan
 from vaelib.models.classifier import Classifier
 from vaelib.models.vae import VAE

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vaelib.training.marginal import stratified_normal
 from vaelib.training.objectives import log_sum_exp
+from vaelib.training.table import stratified_normal
 
 
 class PPCA(NamedTuple):

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaelib import data, device
-from vaelib.exact.gaps import gaussian_elbo
+from vaelib.exact.inference import gaussian_elbo
 from vaelib.exact.quadrature import Exact
 from vaelib.models.vae import VAE
 

@@ -7,7 +7,8 @@ from torch import Tensor
 from vaelib import data, device
 from vaelib.exact import identities
 from vaelib.exact.aggregate import hole_share
-from vaelib.exact.gaps import gaussian_elbo, split_gap
+from vaelib.exact.gaps import split_gap
+from vaelib.exact.inference import gaussian_elbo
 from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
 from vaelib.measure import metrics
 from vaelib.models.vae import VAE, Posterior
@@ -56,11 +57,10 @@ def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) 
     each = {"mean": posterior.mean, "log_variance": posterior.log_variance, "elbo": elbo}
     if exact:
         extra = identities.pixels(images) if protocol in "AB" else x[:0]
-        keep_nodes = torch.ones(len(x) + len(extra), dtype=torch.bool)
-        keep_nodes[len(few) : len(x)] = False
+        keep_nodes = torch.arange(len(x) + len(extra)) >= len(x)
         both = exact_log_likelihood(model, torch.cat([x, extra]), keep_nodes=keep_nodes)
         result = both.part(0, len(x))
-        gaps = split_gap(model, few, both.part(0, len(few)))
+        gaps = split_gap(model, few, result.log_px[: len(few)])
         if len(extra):
             numbers |= identities.measure(model, images, both.part(len(x), len(extra)))
         numbers |= {

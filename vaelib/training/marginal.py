@@ -15,12 +15,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from vaelib import data
 from vaelib.training.loss import Loss
 from vaelib.training.objectives import log_sum_exp
+from vaelib.training.table import decoded, stratified_normal
 
 
 @dataclass(eq=False)
@@ -35,9 +34,7 @@ class MarginalLoss(Loss):
 
     def prepare(self, rng):
         """Draw the latents anew and decode them."""
-        self.z = stratified_normal(self.side, self.model.latent_dim, rng, rng.device)
-        with torch.no_grad():
-            self.eta, self.log_partition = self.model.likelihood.natural(self.model.decode(self.z))
+        self.table = decoded(self.model, stratified_normal(self.side, self.model.latent_dim, rng, rng.device))
 
     def __call__(self, batch, rng, epochs_done=0.0, training=True):
         """-log p(x), and the ELBO of the exact posterior, which is log p(x), with its parts.
@@ -47,21 +44,10 @@ class MarginalLoss(Loss):
         """
         x = data.training_pixels(batch.images, self.protocol, rng)
         with torch.no_grad():
-            then = self.model.likelihood.statistics(x) @ self.eta.T - self.log_partition  # log p_f(x | z) for all z
-            log_px = log_sum_exp(then) - math.log(len(self.z))
+            then = self.table.log_likelihood(self.model.likelihood.statistics(x))  # log p_f(x | z) for all z
+            log_px = log_sum_exp(then) - math.log(len(self.table.z))
             drawn = torch.multinomial(then.softmax(-1), 1, generator=rng)  # of p_f(z | x)
-        now = self.model.likelihood.log_prob(x, self.model.decode(self.z[drawn[:, 0]]))
+        now = self.model.likelihood.log_prob(x, self.model.decode(self.table.z[drawn[:, 0]]))
         log_px = log_px + now - then.gather(1, drawn)[:, 0]
         reconstruction, elbo = now.detach(), log_px.detach()
         return {"loss": -log_px, "elbo": elbo, "reconstruction": reconstruction, "kl": reconstruction - elbo}
-
-
-def stratified_normal(
-    side: int, dimensions: int, rng: torch.Generator | None, device: torch.device
-) -> Float[Tensor, "points latent"]:
-    """side^d standard normal draws, one in each cell of equal probability; without an rng the cells' centres."""
-    axis = torch.arange(side, device=device)
-    cells = torch.cartesian_prod(*[axis] * dimensions).reshape(-1, dimensions)
-    within = 0.5 if rng is None else torch.rand(cells.shape, generator=rng, device=device)
-    uniform = (cells + within) / side
-    return torch.special.ndtri(uniform.clamp(1e-6, 1 - 1e-6))
