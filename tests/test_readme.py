@@ -3,6 +3,7 @@
 import re
 
 import torch
+from PIL import Image
 from torch import nn
 
 from vaelib.data import PIXELS
@@ -10,6 +11,7 @@ from vaelib.files import PROJECT_ROOT
 from vaelib.models import networks
 from vaelib.models.vae import VAE
 from vaelib.runs import schemas
+from vaelib.training import checkpoints
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -29,3 +31,20 @@ def test_the_networks_of_the_readme_can_be_built_as_they_stand(monkeypatch):
 def test_the_batch_of_the_readme_has_parameters_that_exist():
     names = set(re.findall(r"-p (\w+) ", README))
     assert {"run_dir", "architecture", "learning_rate", "epochs"} <= names <= set(schemas.VAEParameters.model_fields)
+
+
+def test_the_lines_about_log_px_own_digits_and_foreign_models_run_as_they_stand(monkeypatch, tmp_path, mnist):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my digits").mkdir()
+    for i in range(3):
+        Image.fromarray(mnist["test"].images[i, 0].numpy()).save(tmp_path / "my digits" / f"{i}.png")
+    torch.manual_seed(0)
+    run = tmp_path / "results" / "notebook" / "vae"
+    checkpoints.save(VAE("mlp"), run / "model.safetensors")
+    blocks = re.findall(r"```python\n(.*?)```", README[README.index("The package needs nothing") :], re.DOTALL)
+    assert len(blocks) == 3
+    names = {}
+    for block in blocks:
+        exec(block, names)
+    assert Image.open("mine.png").size == (3 * 28, 2 * 28)
+    assert names["result"].log_px.shape == (100,)
