@@ -46,7 +46,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def message(name: str, root: Path, split: str = "test") -> str:
-    with pytest.raises(data.DataError) as caught:
+    with pytest.raises(archives.DataError) as caught:
         data.load(name, split, root)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -103,7 +103,7 @@ def test_too_few_images_are_refused_with_the_least_number(tmp_path, split, least
 
 def test_labels_of_more_classes_than_there_are_are_refused(own):
     (own / PAIR[1]).write_bytes(idx((torch.arange(50) % 26).to(torch.uint8)))
-    assert "test labels up to 25: the classes are 0 to 9" in message("mine", own.parent.parent)
+    assert "has labels up to 25: the classes are 0 to 9" in message("mine", own.parent.parent)
 
 
 def test_images_and_labels_of_different_number_are_refused_with_both(own):

@@ -7,6 +7,7 @@ unpacked bytes, so that an archive which somebody has packed again is as good as
 import gzip
 import hashlib
 import http.client
+import math
 import struct
 import threading
 import urllib.request
@@ -15,13 +16,15 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from jaxtyping import UInt8
-from torch import Tensor
 
 from vaelib.files import PROJECT_ROOT, UserError, atomic
 
 PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+SIDE = 28  # pixels of an image
+CLASSES = 10
+FEWEST = {"training": 120, "test": 10}  # images: of 120 there are 10 to choose the epoch by
 GZIP = b"\x1f\x8b"  # how a gzip file begins
 UNSIGNED_BYTES = 8  # the type of an IDX file's elements, in its third byte
 PATIENCE = 10.0  # seconds without an answer, and then without a byte, after which a server counts as silent
@@ -102,25 +105,34 @@ def found(folder: Path) -> dict[str, Path]:
     return files
 
 
-def read(name: str, test: bool, root: Path) -> tuple[UInt8[Tensor, "count height width"], UInt8[Tensor, " count"]]:
+def read(name: str, test: bool, root: Path) -> tuple[UInt8[np.ndarray, "count 28 28"], UInt8[np.ndarray, " count"]]:
     """The images and labels of a data set's training or test part, from `root/<name>/raw`; nothing is unpacked there.
 
     Of an official set, missing files are downloaded. Raises `DataError` when a file is missing, damaged, not an IDX
-    file of bytes, or not the official one, and when there are not as many images as labels.
+    file of bytes, or not the official one, when there are not as many images as labels, or too few, and when the images
+    are of another size, or the labels of other classes.
     """
     folder, wanted = Path(root) / name / "raw", PARTS[2:] if test else PARTS[:2]
     if missing := [part for part in wanted if part not in found(folder)]:
         _download(name, folder, missing)
-    files = found(folder)
-    images, labels = (_idx(files[part], _content(name, part, files[part])) for part in wanted)
-    for part, tensor, dimensions in zip(wanted, (images, labels), (3, 1), strict=True):
-        if tensor.ndim != dimensions:
-            raise DataError(f"{files[part]} has {tensor.ndim} dimensions instead of {dimensions}: it is another file.")
+    files = [found(folder)[part] for part in wanted]
+    images, labels = (_idx(file, _content(name, part, file)) for part, file in zip(wanted, files, strict=True))
+    for file, array, dimensions in zip(files, (images, labels), (3, 1), strict=True):
+        if array.ndim != dimensions:
+            raise DataError(f"{file} has {array.ndim} dimensions instead of {dimensions}: it is another file.")
+    what = "test" if test else "training"
+    height, width = images.shape[1:]
+    if (height, width) != (SIDE, SIDE):
+        raise DataError(f"{files[0]} has images of {height} x {width} pixels: {SIDE} x {SIDE} are needed.")
     if len(images) != len(labels):
         raise DataError(
-            f"{files[wanted[0]]} has {len(images):,} images, but {files[wanted[1]].name} has {len(labels):,} labels: "
-            "put files there that belong together."
+            f"{files[0]} has {len(images):,} images, but {files[1].name} has {len(labels):,} labels: put files there "
+            "that belong together."
         )
+    if len(labels) < FEWEST[what]:
+        raise DataError(f"{folder} has {len(labels)} {what} images: {FEWEST[what]} are the least.")
+    if labels.max() >= CLASSES:
+        raise DataError(f"{files[1]} has labels up to {labels.max()}: the classes are 0 to {CLASSES - 1}.")
     return images, labels
 
 
@@ -142,20 +154,20 @@ def _content(name: str, part: str, file: Path) -> bytes:
     return content
 
 
-def _idx(file: Path, content: bytes) -> UInt8[Tensor, "..."]:
+def _idx(file: Path, content: bytes) -> UInt8[np.ndarray, "..."]:
     """The array of an IDX file: two zeros, type and number of dimensions, each one's size, and the elements."""
     dimensions = content[3] if content[:3] == bytes([0, 0, UNSIGNED_BYTES]) and len(content) > 3 else 0
     start = 4 + 4 * dimensions
     if not dimensions or len(content) < start:
         raise DataError(f"{file} is no IDX file of bytes. Put the right one there, or delete it.")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
-    elements = torch.Size(shape).numel()
+    elements = math.prod(shape)
     if len(content) - start != elements:
         raise DataError(
             f"{file} is cut or damaged: it holds {len(content) - start:,} of {elements:,} bytes. Delete it, and put "
             "a whole one there."
         )
-    return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start).reshape(shape)
+    return np.frombuffer(bytearray(content), np.uint8, offset=start).reshape(shape)  # to be written to, as torch asks
 
 
 def _damaged(name: str, file: Path, what: str) -> DataError:

@@ -10,15 +10,12 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from vaelib import archives
-from vaelib.archives import DataError
 from vaelib.files import PROJECT_ROOT
 
 VALIDATION_PART = 12  # of all training images the last one in so many validates: 5,000 of 60,000, 2,500 of a half
 HALVES = ("first_half", "second_half")
 SPLITS = ("train", "validation", "test", *HALVES)
-CLASSES = 10
-FEWEST_TRAINING, FEWEST_TEST = 120, 10  # images: of 120 there are 10 to choose the epoch by
-SIDE = 28
+CLASSES, SIDE = archives.CLASSES, archives.SIDE
 PIXELS = SIDE * SIDE
 HALVES_SEED = 0  # of the one division of the training images into two halves
 TEST_SAMPLE_SEED = 1312_6114  # protocol A: one binary sample of each evaluation image, the same for every model
@@ -64,7 +61,7 @@ def load(name: str = "MNIST", split: str = "train", root: Path = PROJECT_ROOT / 
     """
     if split not in SPLITS:
         raise ValueError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
-    images, labels = _checked(name, split == "test", Path(root))
+    images, labels = map(torch.from_numpy, archives.read(name, split == "test", root))
     everything = Images(images[:, None], labels.long())
     if split in HALVES:
         chosen = _half(everything.labels, HALVES.index(split))
@@ -96,20 +93,6 @@ def _half(labels: Int64[Tensor, " count"], which: int) -> Int64[Tensor, " half"]
         places.append((torch.arange(len(members[-1])) + 0.5) / len(members[-1]))
         odd += len(shuffled) % 2
     return torch.cat(members)[torch.cat(places).argsort(stable=True)]
-
-
-def _checked(name: str, test: bool, root: Path) -> tuple[UInt8[Tensor, "count 28 28"], UInt8[Tensor, " count"]]:
-    """The images and labels of the training or the test part, if they are such as the models can take."""
-    images, labels = archives.read(name, test, root)
-    part, place = ("test" if test else "training"), Path(root) / name
-    if images.shape[1:] != (SIDE, SIDE):
-        height, width = images.shape[1:]
-        raise DataError(f"{place} has {part} images of {height} x {width} pixels: {SIDE} x {SIDE} are needed.")
-    if len(labels) < (fewest := FEWEST_TEST if test else FEWEST_TRAINING):
-        raise DataError(f"{place} has {len(labels)} {part} images: {fewest} are the least.")
-    if labels.max() >= CLASSES:
-        raise DataError(f"{place} has {part} labels up to {labels.max()}: the classes are 0 to {CLASSES - 1}.")
-    return images, labels
 
 
 def checksum(images: Images) -> str:
