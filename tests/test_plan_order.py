@@ -92,9 +92,8 @@ def test_so_they_have_where_interrupted_runs_left_no_record(scale: str):
 def chain(*links: str) -> plan.Plan:
     """A plan of runs, declared in this order, that are called by a letter each and need those behind the arrow."""
     runs = [link.partition("<") for link in links]
-    return plan.Plan(
-        {f"x/{a}": plan.Run("x", a, {}, {"n": [f"x/{b}" for b in needs]}, None) for a, _, needs in runs}, ""
-    )
+    by_id = {f"x/{a}": plan.Run("x", a, {}, {"n": [f"x/{b}" for b in needs]}, None) for a, _, needs in runs}
+    return plan.Plan("any", plan.USUAL, by_id, "")
 
 
 @pytest.mark.parametrize(

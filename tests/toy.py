@@ -27,7 +27,7 @@ if value == "bad":
 told = ("VAELIB_RUNS_SIDE_BY_SIDE", "OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
 (run / "metrics.json").write_text(json.dumps({{"value": value, **{{name: os.environ.get(name) for name in told}}}}))
 """
-MODULES = {  # beside the project's own sources.py
+MODULES = {  # beside those of the project's own that its workflow uses
     "__init__.py": "",
     "device.py": "import pathlib\nprint(pathlib.Path('device.json').read_text())\n",
     "shared.py": "SHARED = 1\n",
@@ -157,7 +157,8 @@ def make(folder: Path) -> Toy:
     shutil.copytree(PROJECT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("scales", "__pycache__"))
     for name, text in MODULES.items():
         write(folder / "vaelib" / name, text)
-    shutil.copy(PROJECT / "vaelib" / "sources.py", folder / "vaelib")
+    for name in ("archives.py", "files.py", "sources.py"):
+        shutil.copy(PROJECT / "vaelib" / name, folder / "vaelib")
     write(folder / "device.json", json.dumps(PROCESSOR))
     parameters = "run_dir = ''\nalpha_run = ''\nvalue = 0"
     notebooks = folder / "notebooks"

@@ -1,4 +1,4 @@
-"""Builds the report of one scale: `python workflow/build.py SCALE [--cores N]`, which is what `make report` does.
+"""Builds a scale's report: `python workflow/build.py SCALE [--dataset D] [--cores N]`, which `make report` does.
 
 Snakemake decides what is stale and runs it (see the Snakefile). Around it, this does what a person at the
 terminal needs: it checks what can be checked first, keeps a second build out, shows the progress in few lines,
@@ -29,6 +29,9 @@ import identity  # noqa: E402
 import machine  # noqa: E402
 import plan as plans  # noqa: E402
 from watch import die_with_parent, duration  # noqa: E402
+
+from vaelib import archives  # noqa: E402
+from vaelib.files import UserError  # noqa: E402
 
 SIDE_BY_SIDE = "VAELIB_RUNS_SIDE_BY_SIDE"  # the environment variable that tells a run how many share its device
 RUN_BYTES = 40e6  # what a run leaves on the disk, rounded up: weights, figures, two notebooks
@@ -117,11 +120,16 @@ class Screen:
         sys.stdout.flush()
 
 
-def snakemake(scale: str, cores: int, shares: machine.Shares, lock: TextIO, screen: Screen) -> int:
-    """Runs what is stale, showing it on the screen, and returns Snakemake's exit code."""
-    results = PROJECT / "results" / scale
+def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
+    """The command that asks Snakemake about a plan."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
-    command += ["--directory", str(results), "--config", f"scale={scale}", f"threads={shares.threads}"]
+    command += ["--directory", str(PROJECT / "results" / plan.name)]
+    return [*command, "--config", f"scale={plan.scale}", f"dataset={plan.dataset}", *config]
+
+
+def snakemake(plan: plans.Plan, cores: int, shares: machine.Shares, lock: TextIO, screen: Screen) -> int:
+    """Runs what is stale, showing it on the screen, and returns Snakemake's exit code."""
+    command = snakemake_command(plan, f"threads={shares.threads}")
     command += ["--cores", str(cores), "--resources", f"accelerator={shares.runs}"]
     command += ["--nolock"]  # ours is held already, and never goes stale
     with subprocess.Popen(
@@ -149,14 +157,17 @@ def snakemake(scale: str, cores: int, shares: machine.Shares, lock: TextIO, scre
                         process.wait(seconds)
 
 
-def build(scale: str, cores: int) -> None:
-    """Brings the report of a scale up to date; raises BuildError or PlanError with what stood in the way."""
+def build(scale: str, dataset: str, cores: int) -> None:
+    """Brings the report of a scale up to date; raises an error with what stood in the way."""
     began = time.monotonic()
-    plan = plans.load(PROJECT, scale)
-    results = PROJECT / "results" / scale
+    plan = plans.load(PROJECT, scale, dataset)
+    results = PROJECT / "results" / plan.name
+    if dataset != plans.USUAL:  # which comes with the project
+        for test in (False, True):
+            archives.read(dataset, test, PROJECT / "data")  # fetched, or refused, before any run begins
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
-        print(f"Report at scale {scale}: {len(plan.runs)} runs", flush=True)
+        print(f"Report at scale {scale} on {dataset}: {len(plan.runs)} runs", flush=True)
         for line in identity.not_as_committed(plan.runs, PROJECT):
             print(line, flush=True)
         shares = machine.on_processor(cores)
@@ -166,23 +177,24 @@ def build(scale: str, cores: int) -> None:
         measured = plan.measured(results)
         mean = statistics.fmean(measured.values()) if measured else 1.0
         screen = Screen({*plan.runs, "gather", "report", "publish"}, {run: measured.get(run, mean) for run in due})
-        code = snakemake(scale, cores, shares, lock, screen)
+        code = snakemake(plan, cores, shares, lock, screen)
     if screen.failures:
         raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())
     if code < 0:
         raise BuildError(f"Snakemake was killed by signal {-code}; the same command goes on from here")
     if code:
         said = "".join(screen.said[-20:]).rstrip()
-        raise BuildError(f"Snakemake stopped; its last words (see results/{scale}/.snakemake/log):\n{said}")
+        raise BuildError(f"Snakemake stopped; its last words (see results/{plan.name}/.snakemake/log):\n{said}")
     print(f"Up to date after {duration(time.monotonic() - began)}:")
     for kind in ("html", "pdf"):
-        print(f"  report/build/{scale}/report.{kind}")
+        print(f"  report/build/{plan.name}/report.{kind}")
 
 
 def main() -> int:
     """Parses the arguments, builds, and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
+    parser.add_argument("--dataset", default=plans.USUAL, help="the images to train on (default: MNIST)")
     parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
     options = parser.parse_args()
     if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
@@ -196,8 +208,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        build(options.scale, options.cores)
-    except (BuildError, plans.PlanError, OSError) as error:
+        build(options.scale, options.dataset, options.cores)
+    except (BuildError, plans.PlanError, UserError, OSError) as error:
         print(f"No report: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

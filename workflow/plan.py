@@ -22,6 +22,9 @@ Three keys of a run mean something here; every other one is a parameter of the n
 * `needs: {parameter: run}` names a run, or a list of runs, that must be finished first. The parameter receives
   the path of its folder. `{seed}` in the name stands for this run's own seed.
 * `threads: 2` gives the run that many cores. Without it a run has one, or its share of the cores beside an accelerator.
+
+Another data set than MNIST is set for all runs that have the parameter `dataset` and say nothing of it; its results and
+its report lie apart, under `<scale>-<dataset>`.
 """
 
 import ast
@@ -32,13 +35,16 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import needs
 import papermill
 import yaml
 
+from vaelib import archives
+
+USUAL = "MNIST"  # the data set of notebooks whose parameters name none
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = {"logs", "report"}  # folders of results/<scale> that are no experiment's
 BY_HAND = {"notebook", "batch"}  # folders of results/ that are no scale's: of runs in JupyterLab, and by papermill
@@ -57,7 +63,7 @@ class Run:
     parameters: dict[str, object]
     needs: dict[str, str | list[str]]
     threads: int | None
-    dataset: str = "MNIST"
+    dataset: str = USUAL
 
     @property
     def id(self) -> str:
@@ -88,10 +94,20 @@ def _argument(name: str, value: object) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """All runs of a scale by their id, and the banner of its report (empty for none)."""
+    """All runs of a scale by their id, and the banner of its report (empty for none).
 
+    `name` is the folder of its results in `results/`, and of its report in `report/build/`.
+    """
+
+    scale: str
+    dataset: str
     runs: dict[str, Run]
     banner: str
+
+    @property
+    def name(self) -> str:
+        """`full`, or of another data set than MNIST `full-FashionMNIST`."""
+        return self.scale if self.dataset == USUAL else f"{self.scale}-{self.dataset}"
 
     def measured(self, results: Path) -> dict[str, float]:
         """The seconds that runs took the last time, with whatever parameters; of those that left a record alone."""
@@ -120,8 +136,10 @@ class Plan:
         return {run: priority for priority, run in enumerate(sorted(self.runs, key=urgency))}
 
 
-def load(project: Path, scale: str) -> Plan:
+def load(project: Path, scale: str, dataset: str = USUAL) -> Plan:
     """The plan in `workflow/scales/<scale>.yaml`, checked against the notebooks; raises PlanError."""
+    if dataset not in (known := archives.names(project / "data")) or not NAME.fullmatch(dataset):
+        raise PlanError(f"there is no data set {dataset!r}; there are: {', '.join(known)}. data/README.md says more")
     file = project / "workflow" / "scales" / f"{scale}.yaml"
     if scale in BY_HAND:
         raise PlanError(f"no scale can be called {scale}: results/{scale} is for runs by hand. Rename {scale}.yaml")
@@ -135,13 +153,14 @@ def load(project: Path, scale: str) -> Plan:
         for run in runs.values():
             _check(run, runs, project / "notebooks" / f"{run.experiment}.ipynb")
         _check_order(runs)
+        runs = _about(dataset, runs, project / "notebooks")
         _check_report(runs, project / "notebooks")
     except PlanError as error:
         raise PlanError(f"{file.relative_to(project)}: {error}") from None
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise PlanError(f"{file.relative_to(project)} cannot be read: {reason}") from None
-    return Plan(runs, banner)
+    return Plan(scale, dataset, runs, banner)
 
 
 def _runs(experiments: dict) -> list[Run]:
@@ -201,6 +220,18 @@ def _check_order(runs: dict[str, Run]) -> None:
         graphlib.TopologicalSorter({run.id: run.needed for run in runs.values()}).prepare()
     except graphlib.CycleError as error:
         raise PlanError(f"each of these runs needs the one before it: {', '.join(error.args[1])}") from None
+
+
+def _about(dataset: str, runs: dict[str, Run], notebooks: Path) -> dict[str, Run]:
+    """The runs with the data set of each: the one that it sets, or what it needs is about, or else `dataset`."""
+    about: dict[str, Run] = {}
+    for name in graphlib.TopologicalSorter({run.id: run.needed for run in runs.values()}).static_order():
+        run, parameters = runs[name], dict(runs[name].parameters)
+        if dataset != USUAL and "dataset" in _parameters(notebooks / f"{run.experiment}.ipynb"):
+            parameters.setdefault("dataset", dataset)
+        inherited = about[run.needed[0]].dataset if run.needed else USUAL
+        about[name] = replace(run, parameters=parameters, dataset=parameters.get("dataset", inherited))
+    return {name: about[name] for name in runs}
 
 
 def settings(runs: dict[str, Run], notebooks: Path) -> dict[str, dict[str, object]]:
