@@ -1,0 +1,70 @@
+"""A report on other images than MNIST: every run of it is about them, and its results lie apart."""
+
+import json
+import sys
+from pathlib import Path
+
+import idx
+import pytest
+from toy import PROJECT, Toy, make, write, write_notebook
+
+sys.path.insert(0, str(PROJECT / "workflow"))
+
+import identity
+import plan
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    """A toy of which `alpha` says what its images are, and `beta` takes those of the run that it needs."""
+    toy = make(tmp_path)
+    write_notebook(toy.folder / "notebooks" / "alpha.ipynb", "run_dir = ''\nvalue = 0\ndataset = 'MNIST'")
+    idx.write(tmp_path / "data" / "mine" / "raw", train=12, test=3)
+    return toy
+
+
+def test_all_runs_are_about_the_data_set_asked_for_and_lie_in_a_folder_of_its_name(toy: Toy):
+    usual, mine = plan.load(toy.folder, "toy"), plan.load(toy.folder, "toy", "mine")
+    assert (usual.name, mine.name) == ("toy", "toy-mine")
+    assert {run.dataset for run in usual.runs.values()} == {"MNIST"}
+    assert {run.dataset for run in mine.runs.values()} == {"mine"}
+    assert list(mine.runs) == list(usual.runs)
+    assert usual.runs["alpha/one"].parameters == {"value": 1}
+    assert mine.runs["alpha/one"].parameters == {"value": 1, "dataset": "mine"}
+    assert mine.runs["beta/one"].parameters == {"value": 0.5}  # which has no parameter of that name
+    assert "-p dataset mine" in mine.runs["alpha/one"].arguments("results/toy-mine")
+
+
+def test_a_run_that_names_its_own_data_set_keeps_it_and_so_does_what_needs_it(toy: Toy):
+    toy.edit("workflow/scales/toy.yaml", "{value: 1}", "{dataset: KMNIST}")
+    runs = plan.load(toy.folder, "toy", "mine").runs
+    assert {name: run.dataset for name, run in runs.items()} == {
+        "alpha/one": "KMNIST",
+        "beta/one": "KMNIST",
+        "alpha/two": "mine",
+    }
+
+
+def test_what_a_run_computes_with_are_the_files_of_its_own_data_set(toy: Toy):
+    write(toy.folder / "data" / "MNIST" / "raw" / "t10k-labels-idx1-ubyte", "other")
+
+    def files(dataset: str) -> set[str]:
+        run = plan.load(toy.folder, "toy", dataset).runs["beta/one"]
+        return {name for name in json.loads(identity.of_run(run, toy.folder)) if name.startswith("data/")}
+
+    assert files("mine") == {f"data/mine/raw/{part}" for part in plan.archives.PARTS}
+    assert files("MNIST") == {"data/MNIST/raw/t10k-labels-idx1-ubyte"}
+
+
+@pytest.mark.parametrize("dataset", ["Fashion", "../mine", ""])
+def test_a_data_set_that_there_is_not_is_refused_with_those_there_are(toy: Toy, dataset: str):
+    with pytest.raises(plan.PlanError, match=f"no data set '{dataset}'; there are: MNIST, FashionMNIST, KMNIST, mine"):
+        plan.load(toy.folder, "toy", dataset)
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_used_stop_a_build_before_any_run(toy: Toy):
+    toy.command += ["--dataset", "mine"]
+    code, output, jobs = toy.build()
+    assert code == 1 and jobs == set()
+    assert output.strip().endswith("has 12 training images: 120 are the least.") and output.count("\n") == 1
