@@ -16,7 +16,8 @@ def measured(request, mnist):
     """An untrained model of each protocol on 12 test images, the gaps of 4 of them split."""
     torch.manual_seed(3)
     model, images = VAE("mlp", 2, LIKELIHOODS[request.param]), mnist["test"].take(12)
-    return model, images, request.param, *evaluation.likelihood(model, images, request.param, 4)
+    seen = mnist["train"].take(6)
+    return model, images, request.param, *evaluation.likelihood(model, images, request.param, 4, seen, points=40)
 
 
 def test_a_protocol_is_measured_on_its_own_pixels(measured):
@@ -34,6 +35,32 @@ def test_elbo_and_gaps_add_up_to_log_px_and_the_importance_weighted_bound_lies_b
     assert numbers["elbo"] == pytest.approx(numbers["reconstruction"] - numbers["kl"], abs=1e-3)
     noise = 0.5  # of 500 draws from an encoder that has learnt nothing; another protocol is off by tens of nats
     assert numbers["gap_elbo"] - noise < -numbers["iwae_nll"] < -numbers["gap_exact_nll"] + noise
+
+
+def test_training_images_are_measured_as_test_images_are(measured, mnist):
+    model, _, protocol, numbers, _ = measured
+    as_test, _ = evaluation.likelihood(model, mnist["train"].take(6), protocol, 1)
+    assert numbers["exact_nll_train"] == pytest.approx(as_test["exact_nll"], abs=1e-3)
+
+
+def test_every_answer_is_a_bound_and_the_best_gaussian_the_best_of_them(measured):
+    *_, numbers, each = measured
+    for name in evaluation.ANSWERS:
+        assert (each[name] <= each["log_px"][:4] + 0.01).all() and (each[name] >= each["elbo"][:4] - 0.01).all(), name
+        assert (each[name] <= each["elbo_best_gaussian"] + 0.05).all(), name
+        assert numbers[name] == pytest.approx(each[name].mean().item(), rel=1e-6)
+
+
+def test_the_bias_is_what_the_training_estimate_lacks(measured):
+    """Independently: the mean of p(x | z) over 1,600 latents, one drawn in each cell of equal probability."""
+    model, images, protocol, numbers, each = measured
+    x = data.evaluation_pixels(images.images, protocol)
+    cell = torch.cartesian_prod(torch.arange(40), torch.arange(40))
+    z = torch.distributions.Normal(0, 1).icdf((cell + torch.rand(1600, 2, generator=torch.Generator())) / 40)
+    with torch.no_grad():
+        log_likelihood = torch.stack([model.likelihood.log_prob(image, model.decode(z)) for image in x])
+    bias = (each["log_px"] - log_likelihood.logsumexp(1) + torch.tensor(1600.0).log()).mean().item()
+    assert numbers["estimate_bias"] == pytest.approx(bias, abs=0.05) and numbers["estimate_points"] == 1600
 
 
 def test_with_more_latent_dimensions_nothing_is_called_exact(mnist):

@@ -75,7 +75,7 @@ def test_the_best_gaussian_is_found_however_narrow_and_slanted_the_posterior_is(
     x = images_near(model, 20, spread=0.2)
     optimum = correlation_loss(model)
     gaps = split_gap(model, x, model.log_px(x).float())
-    for q in (gaps.best, climbed(model, x, model.posterior(x)), lookup(model, x, STEPS)):
+    for q in (gaps.best, climbed(model, x, model.posterior(x)), lookup(model, x, steps=STEPS)):
         excess = model.gap(x, q) - optimum
         assert excess.max() < 0.01, (excess.max(), optimum)
 

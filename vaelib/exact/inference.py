@@ -16,8 +16,8 @@ from vaelib.training.fitting import Expansion, Fit, climb, expand, nodes
 from vaelib.training.objectives import kl_divergence
 from vaelib.training.table import decoded, places, stratified_normal
 
-SIDE = 128  # cells a side of the table: with 64, one image in a hundred is fitted at a wrong place
-PLACES = 3  # at most, where an image is fitted;
+SIDE = 128  # cells a side of the table: with 64, some images in a hundred are fitted at a wrong place
+PLACES = 4  # at most, where an image is fitted;
 PLACE_STEPS, STEPS = 1, 2  # steps at each of them, and then at the best
 
 
@@ -38,25 +38,20 @@ def gaussian_elbo(
     return reconstruction - kl_divergence(posterior)
 
 
-def lookup(model: VAE, x: Float[Tensor, "images pixels"], steps: int = STEPS) -> Posterior:
+def lookup(model: VAE, x: Float[Tensor, "images pixels"], side: int = SIDE, steps: int = STEPS) -> Posterior:
     """A diagonal Gaussian for each image without an encoder, close to the one of highest ELBO.
 
-    Up to three places are taken from a table of 128 x 128 latents of equal prior probability. Each is improved by a
+    Up to four places are taken from a table of `side`^2 latents of equal prior probability. Each is improved by a
     natural-gradient step through the decoder, and the best place by `steps` more. Recompute the ELBO by
     `gaussian_elbo`, on other nodes, or by draws. Raises `ValueError` unless the latent has two dimensions.
     """
-    return lookup_fit(model, x, steps).q
-
-
-def lookup_fit(model: VAE, x: Float[Tensor, "images pixels"], steps: int) -> Fit:
-    """What `lookup` returns, with the decoder's expansion around it."""
     if model.latent_dim != 2:
         raise ValueError(f"a table needs latent_dim 2, not {model.latent_dim}")
-    table = decoded(model, stratified_normal(SIDE, 2, None, x.device))
+    table = decoded(model, stratified_normal(side, 2, None, x.device))
     found = places(table, model.likelihood.statistics(x), PLACES)
     images = x[found.image]
     fits = climb(model, images, Fit(found.q, expand(model, images, found.q)), PLACE_STEPS)
-    return climb(model, x, _best(fits, found.image, len(x)), steps)
+    return climb(model, x, _best(fits, found.image, len(x)), steps).q
 
 
 def _best(fits: Fit, image: Tensor, images: int) -> Fit:

@@ -8,13 +8,16 @@ from vaelib import data, device
 from vaelib.exact import identities
 from vaelib.exact.aggregate import hole_share
 from vaelib.exact.gaps import split_gap
-from vaelib.exact.inference import gaussian_elbo
+from vaelib.exact.inference import best_of_nine, gaussian_elbo, lookup
 from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
 from vaelib.measure import metrics
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence
+from vaelib.training.table import decoded, stratified_normal
 
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
+ANSWERS = ("elbo_best_of_nine", "elbo_lookup", "elbo_best_gaussian")  # ELBOs by other Gaussians than the encoder's
+POINTS = 64  # latents a side of the stratified estimate, unless a training used another number
 LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
 CLASSIFIED_SAMPLES = 2000  # prior samples whose digit is judged,
 REFERENCE_IMAGES = 10_000  # by comparison with this many training images
@@ -30,13 +33,21 @@ def encode(model: VAE, images: data.Images, protocol: str) -> Posterior:
     return Posterior(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
-def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) -> tuple[Numbers, dict[str, Tensor]]:
+def likelihood(
+    model: VAE,
+    images: data.Images,
+    protocol: str,
+    gap_images: int,
+    training: data.Images | None = None,
+    points: int = POINTS,
+) -> tuple[Numbers, dict[str, Tensor]]:
     """ELBO and log p(x): means over images, and the same image by image.
 
-    With a 2-D latent all values are exact (quadrature), and the gaps of the first `gap_images` are split; with
-    Bernoulli pixels the identities between the protocols are measured in the same quadrature. With
-    another dimension the ELBO is a mean over draws and log p(x) only the importance-weighted bound, both on the
-    first `gap_images`.
+    With a 2-D latent all values are exact (quadrature), also for the images of `training`, which the model was trained
+    on; the gaps of the first `gap_images` are split, and other answers than the encoder's tried on them; the stratified
+    estimate with `points` latents a side, which training on log p(x) maximises, is compared with the exact value. With
+    Bernoulli pixels the identities between the protocols are measured in the same quadrature. With another dimension
+    the ELBO is a mean over draws and log p(x) only the importance-weighted bound, both on the first `gap_images`.
     """
     x = data.evaluation_pixels(images.images, protocol)
     few = x[:gap_images]
@@ -56,31 +67,48 @@ def likelihood(model: VAE, images: data.Images, protocol: str, gap_images: int) 
     }
     each = {"mean": posterior.mean, "log_variance": posterior.log_variance, "elbo": elbo}
     if exact:
+        seen = data.evaluation_pixels(training.images, protocol) if training else x[:0]
         extra = identities.pixels(images) if protocol in "AB" else x[:0]
-        keep_nodes = torch.arange(len(x) + len(extra)) >= len(x)
-        both = exact_log_likelihood(model, torch.cat([x, extra]), keep_nodes=keep_nodes)
-        result = both.part(0, len(x))
-        gaps = split_gap(model, few, result.log_px[: len(few)])
+        keep_nodes = torch.arange(len(x) + len(seen) + len(extra)) >= len(x) + len(seen)
+        together = exact_log_likelihood(model, torch.cat([x, seen, extra]), keep_nodes=keep_nodes)
+        result = together.part(0, len(x))
+        if training:
+            each["log_px_train"] = together.part(len(x), len(seen)).log_px
+            numbers["exact_nll_train"] = -each["log_px_train"].mean()
         if len(extra):
-            numbers |= identities.measure(model, images, both.part(len(x), len(extra)))
+            numbers |= identities.measure(model, images, together.part(len(x) + len(seen), len(extra)))
+        each |= {"log_px": result.log_px, "error": result.error} | _answers(model, few, result.log_px[: len(few)])
         numbers |= {
             "exact_nll": -result.log_px.mean(),
             "exact_nll_error": result.error.mean(),
             "exact_nll_worst_error": result.error.max(),
-            "approximation_gap": gaps.approximation.mean(),
-            "amortisation_gap": gaps.amortisation.mean(),
-            "gap_elbo": gaps.elbo.mean(),
-            "gap_exact_nll": -gaps.log_px.mean(),
-        }
-        each |= {
-            "log_px": result.log_px,
-            "error": result.error,
-            "approximation_gap": gaps.approximation,
-            "amortisation_gap": gaps.amortisation,
-            "best_mean": gaps.best.mean,
-            "best_log_variance": gaps.best.log_variance,
+            **{name: each[name].mean() for name in ("approximation_gap", "amortisation_gap", *ANSWERS)},
+            "gap_elbo": elbo[: len(few)].mean(),
+            "gap_exact_nll": -result.log_px[: len(few)].mean(),
+            "estimate_bias": (result.log_px - _estimate(model, x, points)).mean(),
+            "estimate_points": points**2,
         }
     return {name: float(value) for name, value in numbers.items()}, each
+
+
+def _answers(model: VAE, x: Tensor, log_px: Tensor) -> dict[str, Tensor]:
+    """Image by image, the gaps, the best Gaussian, and the ELBO of every answer to where an image belongs."""
+    gaps = split_gap(model, x, log_px)
+    return {
+        "approximation_gap": gaps.approximation,
+        "amortisation_gap": gaps.amortisation,
+        "best_mean": gaps.best.mean,
+        "best_log_variance": gaps.best.log_variance,
+        "elbo_best_gaussian": gaps.best_elbo,
+        "elbo_lookup": gaussian_elbo(model, x, lookup(model, x)),
+        "elbo_best_of_nine": gaussian_elbo(model, x, best_of_nine(model, x)),
+    }
+
+
+def _estimate(model: VAE, x: Tensor, points: int) -> Tensor:
+    """The stratified estimate of log p(x) of each image, on one draw of its latents."""
+    rng = torch.Generator(x.device).manual_seed(0)
+    return decoded(model, stratified_normal(points, model.latent_dim, rng, x.device)).log_px(model, x)
 
 
 def latent_plane(

@@ -17,7 +17,7 @@ from vaelib.training.fitting import step
 from vaelib.training.objectives import log_sum_exp
 
 BLOCK = 4  # cells a side among which one place is looked for
-MARGIN = 10.0  # nats by which a place's score may fall short of the best: the score is that of one latent in a cell
+MARGIN = 25.0  # nats by which a place's score may fall short of the best: the score is that of one latent in a cell
 
 
 class Table(NamedTuple):
