@@ -6,11 +6,14 @@ Each takes a `Report` and returns a Matplotlib figure that carries what is to be
 from matplotlib.figure import Figure
 
 from vaelib.plots import charts, explorer, figures
+from vaelib.plots.explorer import printed
 from vaelib.report import frames
 from vaelib.report.report import Report
+from vaelib.report.summary import model_name
 from vaelib.synthetic.arms import LABELS
 
 FAILURES = 30  # of each kind
+PAGE_BYTES = 3_000_000  # of a model in the explorer: four in the HTML file, which is to stay below nine in all
 
 
 def learning_curves(report: Report) -> Figure:
@@ -42,11 +45,15 @@ def bound(report: Report) -> Figure:
     return charts.bound_curve(*frames.bounds(report.shown))
 
 
-def walk(report: Report) -> tuple[str, Figure]:
-    """The plane to walk in, as HTML, and what stands for it in print."""
-    arrays = report.plane.arrays
-    page = explorer.static_explorer(arrays["plane"], 3.2, arrays["mean"], arrays["labels"])
-    return page, figures.manifold(arrays["plane"])
+def walk(report: Report) -> tuple[str, Figure, str, str]:
+    """The explorer as HTML, what stands for it in print, the model that both are of, and the line on its run.
+
+    It is the report's own plane or, where a page cannot have its model, the first other one that it can.
+    """
+    looks = [report.plane, *report.summary.runs("latent_space")]
+    light = [look for look in looks if 0 < len(look.arrays.get("page.body", ())) <= PAGE_BYTES]
+    look = (light or looks)[0]
+    return explorer.page(look.arrays), printed.example(look.arrays), model_name(look.config["vae_run"]), look.source
 
 
 def failures(report: Report) -> Figure:
