@@ -1,6 +1,8 @@
 # The front door: `make` lists what it can do. Needs Python 3.11 or later and GNU make; everything else goes into .venv.
 
 SCALE ?= standard
+# The images that the report is about: MNIST, FashionMNIST, KMNIST, or a folder of data/ with IDX files in its folder raw.
+DATASET ?= MNIST
 PYTHON ?= python3
 # How many to use at most; unless set, all that the process may use, which build.py finds out.
 CORES ?=
@@ -13,6 +15,9 @@ INSTALL_GB := 8
 # Pythae, which only the benchmark needs: beside .venv, not in it, and on the same torch.
 BENCH := .bench
 
+# What the scripts of workflow/ are about.
+OF = $(SCALE) --dataset '$(DATASET)' $(if $(CORES),--cores $(CORES))
+
 SCALES := $(sort $(basename $(notdir $(wildcard workflow/scales/*.yaml))))
 LINTED := vaelib notebooks report workflow tests benchmarks
 
@@ -20,15 +25,18 @@ LINTED := vaelib notebooks report workflow tests benchmarks
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report install test lint lab bench clean distclean
+.PHONY: help report status install test lint lab bench clean distclean
 
 help:  ## list the targets
-	@echo "make TARGET [SCALE=$(SCALE)] [CORES=N] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
+	@echo "make TARGET [SCALE=$(SCALE)] [DATASET=$(DATASET)] [CORES=N] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | awk -F': *' '{printf "  %-10s %s\n", $$1, $$2}'
 	@echo "CORES is how many runs may be at work at a time; without it, as many as there are cores to use."
 
 report: scale-exists $(INSTALLED)  ## run what is stale at SCALE and build its report in report/build/SCALE
-	@$(BIN) workflow/build.py $(SCALE) $(if $(CORES),--cores $(CORES))
+	@$(BIN) workflow/build.py $(OF)
+
+status: scale-exists $(INSTALLED)  ## say what report would run, why and for how long, and how old the published report is
+	@$(BIN) workflow/status.py $(OF)
 
 install: $(INSTALLED)  ## set up .venv (every other target does so by itself)
 

@@ -1,0 +1,72 @@
+"""`make status` says what a build would run and why, runs nothing, and says how old the published report is."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from toy import Toy, make, write
+
+pytestmark = pytest.mark.slow
+
+OWN = {".snakemake", "__pycache__"}  # folders
+
+
+def status(toy: Toy, *options: str) -> str:
+    """What it says, and that nothing but Snakemake's own records has changed."""
+    before = files(toy)
+    command = [toy.python, str(toy.folder / "workflow" / "status.py"), "toy", "--cores", "2", *options]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert files(toy) == before
+    return answer.stdout + answer.stderr
+
+
+def files(toy: Toy) -> dict[Path, bytes]:
+    """What Python and Snakemake do not write for themselves."""
+    folders = [toy.folder / name for name in ("report", "results", "vaelib", "workflow")]
+    found = [path for folder in folders for path in folder.rglob("*")]
+    return {path: path.read_bytes() for path in found if path.is_file() and not OWN & set(path.parts)}
+
+
+def git(folder: Path, *arguments: str) -> None:
+    settings = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def test_it_says_what_would_run_why_and_for_how_long(tmp_path: Path):
+    toy = make(tmp_path)
+    said = status(toy)
+    assert "toy: 3 of 3 runs would run; how long is not known" in said and "3 runs: without a result so far" in said
+    assert "its report would be built again" in said
+    assert toy.build()[0] == 0
+    said = status(toy)
+    assert "toy: none of 3 runs would run\n" in said and "up to date: report/build/toy/report.html" in said
+    toy.edit("vaelib/plots/charts.py", "CHART = 1", "CHART = 2")
+    said = status(toy)
+    assert "none of 3 runs would run" in said and "built again: its text, a figure or a table changed" in said
+    toy.edit("vaelib/room/own.py", "deep", "deep as below")
+    record = toy.results / "beta" / "one" / "metrics.json"
+    write(record, json.dumps({"provenance": {"wall_seconds": 75}}))
+    said = status(toy)
+    assert "1 of 3 runs would run, about 1 min 15 s with 2 at a time" in said
+    assert "1 run: vaelib/room/own.py changed" in said and "its report would be built again\n" in said
+    assert said.endswith("since this is no git checkout of the project\n")
+
+
+def test_it_says_how_many_commits_the_published_report_is_behind_the_code(tmp_path: Path):
+    toy = make(tmp_path)
+    write(tmp_path / "report" / "published" / "report.html", "a report")
+    git(tmp_path, "init", "-q")
+    for number in range(3):
+        write(tmp_path / "vaelib" / "shared.py", f"SHARED = {number}")
+        git(tmp_path, "add", "vaelib", *["report"] * (number == 0))
+        git(tmp_path, "commit", "-qm", "one more")
+    write(tmp_path / "README.md", "not code")
+    git(tmp_path, "add", "README.md")
+    git(tmp_path, "commit", "-qm", "text")
+    assert ", 2 commits behind the code" in status(toy)
+
+
+def test_a_scale_or_data_set_that_there_is_not_is_one_line(tmp_path: Path):
+    toy = make(tmp_path)
+    assert status(toy, "--dataset", "none").startswith("No status: there is no data set 'none'")

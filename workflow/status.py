@@ -1,0 +1,91 @@
+"""Says what a build would run, why and for how long, without running it: `python workflow/status.py SCALE`.
+
+That is `make status`. It also says how old the published report is against the code.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import joblib
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
+
+import identity  # noqa: E402
+import plan as plans  # noqa: E402
+from build import snakemake_command  # noqa: E402
+from watch import duration  # noqa: E402
+
+PUBLISHED = "report/published/report.html"
+CODE = ("vaelib", "notebooks", "report", "workflow", ":!report/published")  # what a report comes out of
+
+
+def of_plan(plan: plans.Plan, cores: int) -> list[str]:
+    """Lines about the runs that are due, and about the report."""
+    results = PROJECT / "results" / plan.name
+    due = identity.why_due(plan.runs, PROJECT, results)
+    lines = [f"{plan.name}: {len(due) or 'none'} of {len(plan.runs)} runs would run{_time(plan, results, due, cores)}"]
+    lines += [f"  {reason}" for reason in identity.reasons(due)]
+    lines += identity.not_as_committed(plan.runs, PROJECT)
+    if due or _report_is_due(plan, results):
+        return [*lines, "its report would be built again" + ("" if due else ": its text, a figure or a table changed")]
+    return [*lines, f"its report is up to date: report/build/{plan.name}/report.html"]
+
+
+def _time(plan: plans.Plan, results: Path, due: Mapping[str, str], cores: int) -> str:
+    """How long the runs that are due would take, by what runs took the last time."""
+    measured = plan.measured(results)
+    if not due:
+        return ""
+    if not measured:
+        return "; how long is not known before the first ones have run"
+    mean = statistics.fmean(measured.values())
+    seconds = sum(measured.get(run, mean) for run in due) / min(cores, len(due))
+    return f", about {duration(seconds)} with {cores} at a time, as far as earlier records tell"
+
+
+def _report_is_due(plan: plans.Plan, results: Path) -> bool:
+    """Whether Snakemake would gather, build or publish, although no run is due."""
+    if not results.is_dir():
+        return True
+    command = [*snakemake_command(plan), "--cores", "1", "--nolock", "--dry-run", "--quiet", "rules"]
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    return answer.returncode != 0 or "Nothing to be done" not in answer.stdout + answer.stderr
+
+
+def published() -> str:
+    """A line about the published report: the commit that has it, and how many have changed the code since."""
+    try:
+        commit, day = _git("log", "-1", "--format=%h %cs", "--", PUBLISHED).split()
+        behind = int(_git("rev-list", "--count", f"{commit}..HEAD", "--", *CODE))
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return "published: which commit has it is not known, since this is no git checkout of the project"
+    return f"published: full, of commit {commit} ({day}), {behind or 'no'} commit{'s' * (behind != 1)} behind the code"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, check=True, text=True).stdout.strip()
+
+
+def main() -> int:
+    """Parses the arguments, says it, and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
+    parser.add_argument("--dataset", default=plans.USUAL, help="the images to train on (default: MNIST)")
+    parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
+    options = parser.parse_args()
+    try:
+        plan = plans.load(PROJECT, options.scale, options.dataset)
+        print(*of_plan(plan, options.cores), published(), sep="\n")
+    except (plans.PlanError, OSError) as error:
+        print(f"No status: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
