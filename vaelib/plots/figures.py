@@ -14,7 +14,10 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
+from matplotlib.text import Text
 from scipy.special import ndtri
+
+from vaelib import classes
 
 DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blind readers can tell apart
 DPI = 200
@@ -38,9 +41,20 @@ def new_figure(width: float = WIDTH, height: float = 2.4, **subplots):
     return figure, figure.subplots(**subplots)
 
 
+_subject = classes.USUAL  # the data set that figures are about
+
+
+def about(dataset: str) -> None:
+    """From here on figures are about this data set, and do not say "digit" of what is none."""
+    global _subject
+    _subject = dataset
+
+
 def describe(figure: Figure, alt: str) -> Figure:
-    """Attach the alternative text and return the figure."""
-    figure.set_label(alt)
+    """Attach the alternative text and return the figure, whose words are those of the data set that it is about."""
+    for text in figure.findobj(Text):
+        text.set_text(classes.reword(text.get_text(), _subject))
+    figure.set_label(classes.reword(alt, _subject))
     return figure
 
 

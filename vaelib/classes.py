@@ -1,0 +1,43 @@
+"""What the images of a data set show: the word for one of them, and what its classes are called."""
+
+import re
+from typing import NamedTuple
+
+USUAL = "MNIST"  # about which the texts and figures are written
+
+
+class Classes(NamedTuple):
+    """The word for what an image shows, its plural, and the names of the classes 0 to 9."""
+
+    noun: str
+    plural: str
+    names: tuple[str, ...]
+
+
+NUMBERS = tuple("0123456789")
+GARMENTS = ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+HIRAGANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+KNOWN = {
+    USUAL: Classes("digit", "digits", NUMBERS),
+    "FashionMNIST": Classes("garment", "garments", GARMENTS),
+    "KMNIST": Classes("character", "characters", HIRAGANA),
+}
+
+
+def of(dataset: str) -> Classes:
+    """What a data set shows; of a person's own that is not known, and an image is one of a class."""
+    return KNOWN.get(dataset, Classes("class", "classes", NUMBERS))
+
+
+def reword(text: str, dataset: str) -> str:
+    """A text about MNIST's digits as one about another data set: its name, and its word for a digit.
+
+    A longer word that contains one of these stays as it is, such as `per_digit` or a name of a file.
+    """
+    if dataset == USUAL:
+        return text
+    own = of(dataset)
+    for word, other in (("digits", own.plural), ("digit", own.noun), ("MNIST", dataset)):
+        text = re.sub(rf"(?<![\w./-]){word}(?![\w/-])", other, text)
+        text = re.sub(rf"(?<![\w./-]){word.capitalize()}(?![\w/-])", other.capitalize(), text)
+    return text
