@@ -25,7 +25,7 @@ GOOD = {
     "run_dir": "results/x", "dataset": "MNIST", "train_images": 0, "test_images": 0, "architecture": "mlp",
     "latent_dim": 2, "likelihood": "bernoulli", "protocol": "A", "objective": "elbo", "importance_samples": 1,
     "kl_warmup_epochs": 0.0, "epochs": 1, "encoder_epochs": 0, "batch_size": 250, "learning_rate": 1e-3, "seed": 0,
-    "precision": "auto", "device": "auto", "gap_images": 20,
+    "precision": "auto", "device": "auto", "gap_images": 20, "exact_train_images": 30,
 }  # fmt: skip
 
 
@@ -102,6 +102,8 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
         ({"device": "tpu9"}, "device = 'tpu9': it cannot be used here"),
         ({"objective": "iwae"}, "objective = 'iwae' needs importance_samples of 2 or more"),
+        ({"objective": "lookup"}, "objective = 'lookup' leaves the encoder untrained: it needs encoder_epochs"),
+        ({"objective": "lookup", "encoder_epochs": 1, "latent_dim": 3}, "needs latent_dim = 2, not 3"),
         ({"objective": "marginal", "encoder_epochs": 1}, "needs importance_samples of 10 or more along each axis"),
         ({"run_dir": Path("results")}, "it must be a valid string"),
         ({"device": "cuda:77"}, "device = 'cuda:77': it cannot be used here"),

@@ -8,6 +8,8 @@ ALL, FIRST = "all {images:,} test images", "the first {gap_images:,} test images
 # The names of a record, what they say, and what they were measured on. Internal checks are left out.
 MEANINGS = {
     "exact_nll": ("−log p(x), exactly: what the model needs to describe an image", ALL),
+    "exact_nll_train": ("the same of images that it was trained on", "the first training images"),
+    "estimate_bias": ("what the estimate that training on log p(x) maximises lacks of log p(x)", ALL),
     "exact_nll_error": ("the error of that, as halving the step and widening the box show it", ALL),
     "elbo": ("the bound that was trained on, with the encoder's Gaussian", ALL),
     "reconstruction": ("its first part: log p(x | z) for z from the encoder", ALL),
@@ -16,6 +18,9 @@ MEANINGS = {
     "gap_elbo": ("the ELBO again", FIRST),
     "approximation_gap": ("what is lost because no diagonal Gaussian fits the posterior", FIRST),
     "amortisation_gap": ("what is lost because the encoder misses the best one", FIRST),
+    "elbo_best_of_nine": ("the ELBO with the best of the encoder's answers to an image and its eight shifts", FIRST),
+    "elbo_lookup": ("the ELBO with a Gaussian looked up among the decoder's images, without an encoder", FIRST),
+    "elbo_best_gaussian": ("the ELBO with the best diagonal Gaussian", FIRST),
     "iwae_5_bound": ("the importance-weighted bound with 5 draws", FIRST),
     "iwae_50_bound": ("the same with 50", FIRST),
     "iwae_500_bound": ("the same with 500, the usual stand-in for log p(x)", FIRST),

@@ -13,11 +13,10 @@ from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, impo
 from vaelib.measure import metrics
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence
-from vaelib.training.table import decoded, stratified_normal
+from vaelib.training.table import POINTS, decoded, stratified_normal
 
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
 ANSWERS = ("elbo_best_of_nine", "elbo_lookup", "elbo_best_gaussian")  # ELBOs by other Gaussians than the encoder's
-POINTS = 64  # latents a side of the stratified estimate, unless a training used another number
 LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
 CLASSIFIED_SAMPLES = 2000  # prior samples whose digit is judged,
 REFERENCE_IMAGES = 10_000  # by comparison with this many training images

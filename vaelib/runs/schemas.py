@@ -22,6 +22,7 @@ from vaelib.runs.fields import (
     one_of,
 )  # fmt: skip
 from vaelib.synthetic.arms import ARMS, BUDGETS
+from vaelib.training.table import POINTS
 
 FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
 MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
@@ -41,7 +42,7 @@ class VAEParameters(Trained):
     latent_dim: Positive = 2
     likelihood: Annotated[str, one_of(LIKELIHOODS)] = "bernoulli"
     protocol: Literal["A", "B", "C"] = "A"
-    objective: Literal["elbo", "iwae", "marginal"] = "elbo"
+    objective: Literal["elbo", "iwae", "lookup", "marginal"] = "elbo"
     importance_samples: Positive = 1
     kl_warmup_epochs: Annotated[float, Ge(0)] = 0.0
     epochs: Positive = 8
@@ -52,6 +53,7 @@ class VAEParameters(Trained):
     precision: Precision = "auto"
     device: Device = "auto"
     gap_images: Positive = 500
+    exact_train_images: Positive = 1000
 
     @model_validator(mode="after")
     def _pixels_fit(self) -> "VAEParameters":
@@ -66,10 +68,6 @@ class VAEParameters(Trained):
     def _samples_fit(self) -> "VAEParameters":
         if self.objective == "iwae" and self.importance_samples < 2:
             raise ValueError("objective = 'iwae' needs importance_samples of 2 or more: with 1 it is the ELBO")
-        return self
-
-    @model_validator(mode="after")
-    def _marginal_is_affordable(self) -> "VAEParameters":
         if self.objective == "marginal" and self.importance_samples < FEWEST_DRAWS:
             raise ValueError(
                 f"objective = 'marginal' needs importance_samples of {FEWEST_DRAWS} or more along each axis, not "
@@ -80,9 +78,20 @@ class VAEParameters(Trained):
                 f"objective = 'marginal' decodes importance_samples^latent_dim latents at every step, here "
                 f"{self.importance_samples}^{self.latent_dim}, and more than {MOST_DRAWS:,} are too many"
             )
-        if self.objective == "marginal" and self.encoder_epochs == 0:
-            raise ValueError("objective = 'marginal' leaves the encoder untrained: it needs encoder_epochs")
         return self
+
+    @model_validator(mode="after")
+    def _does_without_an_encoder(self) -> "VAEParameters":
+        if self.objective in ("lookup", "marginal") and self.encoder_epochs == 0:
+            raise ValueError(f"objective = {self.objective!r} leaves the encoder untrained: it needs encoder_epochs")
+        if self.objective == "lookup" and self.latent_dim != 2:
+            raise ValueError(f"objective = 'lookup' needs latent_dim = 2, not {self.latent_dim}: it looks latents up")
+        return self
+
+    @property
+    def points(self) -> int:
+        """Latents a side of the stratified estimate of log p(x): those of the training, or as many as usual."""
+        return self.importance_samples if self.objective == "marginal" else POINTS
 
 
 class LatentSpaceParameters(Placed):

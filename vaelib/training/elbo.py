@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from vaelib import data
 from vaelib.models.vae import VAE
+from vaelib.training.lookup import LookupLoss
 from vaelib.training.loss import Loss, Phase
 from vaelib.training.marginal import MarginalLoss
 from vaelib.training.objectives import OBJECTIVES
@@ -39,7 +40,18 @@ class VAELoss(Loss):
         }
 
 
-def phases(loss: VAELoss | MarginalLoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
+def loss_of(
+    model: VAE, objective: str, protocol: str = "A", samples: int = 1, kl_warmup_epochs: float = 0.0
+) -> VAELoss | LookupLoss | MarginalLoss:
+    """The loss by its name: elbo, iwae, lookup or marginal, for which `samples` are those along each axis."""
+    if objective == "marginal":
+        return MarginalLoss(model, protocol, samples)
+    if objective == "lookup":
+        return LookupLoss(model, protocol, samples)
+    return VAELoss(model, objective, protocol, samples, kl_warmup_epochs)
+
+
+def phases(loss: VAELoss | LookupLoss | MarginalLoss, epochs: int, encoder_epochs: int) -> Iterator[Phase]:
     """The training by `loss`, and then that of the encoder alone, for the decoder as it then is.
 
     The encoder first learns from *dreams*, images that the decoder makes of known latents (Hinton et al. 1995), and

@@ -19,7 +19,7 @@ import torch
 from vaelib import data
 from vaelib.training.loss import Loss
 from vaelib.training.objectives import log_sum_exp
-from vaelib.training.table import decoded, stratified_normal
+from vaelib.training.table import POINTS, decoded, stratified_normal
 
 
 @dataclass(eq=False)
@@ -30,7 +30,7 @@ class MarginalLoss(Loss):
     """
 
     protocol: str = "A"
-    side: int = 64
+    side: int = POINTS
 
     def prepare(self, rng):
         """Draw the latents anew and decode them."""

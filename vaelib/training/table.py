@@ -13,9 +13,11 @@ from torch import Tensor
 
 from vaelib import data, device
 from vaelib.models.vae import VAE, Posterior, log_normal
+from vaelib.progress import told
 from vaelib.training.fitting import step
 from vaelib.training.objectives import log_sum_exp
 
+POINTS = 64  # latents a side, where nothing else is asked for
 BLOCK = 4  # cells a side among which one place is looked for
 MARGIN = 25.0  # nats by which a place's score may fall short of the best: the score is that of one latent in a cell
 
@@ -60,7 +62,7 @@ def stratified_normal(
 def decoded(model: VAE, z: Float[Tensor, "points latent"]) -> Table:
     """The table of these latents."""
     blocks = z.split(device.rows_at_once(z.device, 2 * 4 * data.PIXELS))
-    parts = [model.likelihood.natural(model.decode(block)) for block in blocks]
+    parts = [model.likelihood.natural(model.decode(block)) for block in told(blocks, "decoded latents")]
     return Table(z, *(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
