@@ -89,17 +89,11 @@ def test_accuracies_have_a_mean_a_number_of_images_and_a_dot_a_seed():
     points = pd.DataFrame(
         {"arm": ["real"] * 3, "real_images": [6000, 6000, 30_000], "accuracy": [96.0, 97.0, 99.0]}
     )  # fmt: skip
-    (axes,) = (figure := charts.accuracy_by_images(points, {"real": "real images"})).axes
+    (axes,) = (figure := charts.accuracy_lines(points, {"real": "real images"}, "real_images", "test")).axes
     means, dots = axes.lines
     assert means.get_ydata().tolist() == [96.5, 99.0] and len(dots.get_ydata()) == 3
+    assert axes.get_xlabel() == "real images" and axes.get_ylabel() == "test accuracy (%)"
     assert "real images: 96.50 % at 6,000, 99.00 % at 30,000" in alt(figure)
-
-
-def test_changes_by_digit_have_their_intervals_and_none_where_there_is_none():
-    changes = {"synthetic": [(0.1 * digit, 0.05) for digit in DIGITS], "further": [(1.0, np.nan)] * 10}
-    (axes,) = (figure := charts.digit_changes(changes)).axes
-    assert heights(axes) == pytest.approx([*(0.1 * DIGITS), *[1.0] * 10])
-    assert "9: +0.90" in alt(figure) and "further: 0: +1.00" in alt(figure)
 
 
 def test_errors_by_dimension_have_a_line_a_way():

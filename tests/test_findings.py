@@ -5,32 +5,9 @@ import pandas as pd
 import pytest
 
 from vaelib.models.networks import ARCHITECTURES
-from vaelib.report.findings import architectures, machine, synthetic, theory
+from vaelib.report.classifiers import Classifiers
+from vaelib.report.findings import architectures, machine, theory
 from vaelib.report.summary import Summary
-
-
-def arms(real: list[float], synthetic: list[float], further: list[float]) -> pd.DataFrame:
-    """The runs of `augmentation.ipynb` at 20 %, a seed a row."""
-    accuracies = {"real": real, "synthetic": synthetic, "further": further}
-    columns = {f"test_accuracy_{arm}_updates": values for arm, values in accuracies.items()}
-    return pd.DataFrame({"fraction": 0.2, "seed": range(len(real)), **columns})
-
-
-def test_an_exchange_rate_is_told_where_further_real_images_help_for_certain():
-    # Errors of 4 % with N images and 2 % with 2 N: the error halves with each doubling, and 3 % are log2(4/3) of one.
-    frame = arms([0.96] * 3, [0.9699, 0.97, 0.9701], [0.98] * 3)
-    text = synthetic._exchange(frame, 0.2)
-    assert "bring 50 ± 1 % of what" in text and "is worth 0.33 ± 0.01 further" in text
-
-
-@pytest.mark.parametrize(
-    ("made", "further"),
-    [([0.97, 0.971, 0.972], [0.955, 0.98, 0.965]), ([0.95, 0.97, 0.99], [0.98, 0.981, 0.979])],
-    ids=["further images may change nothing", "synthetic images may do anything"],
-)
-def test_no_exchange_rate_is_told_where_it_could_be_any_number(made, further):
-    text = synthetic._exchange(arms([0.96, 0.96, 0.96], made, further), 0.2)
-    assert text == "What that is worth in further real images cannot be said from so few seeds."
 
 
 @pytest.mark.parametrize(
@@ -209,40 +186,52 @@ def test_the_price_of_the_bound_is_the_difference_of_exact_likelihoods(vaes, tmp
     assert (values["points"], values["encoder_still"]) == ("25", pytest.approx(3.0))
 
 
-def sweep() -> pd.DataFrame:
-    """Weights of a classifier in the loss, from none to far too much."""
+@pytest.fixture
+def classifiers(tmp_path) -> Classifiers:
+    """Generators told by a classifier with weight 0, 1 and 10, of which the second is the most useful."""
+    made = {f"synthesis/w{weight}": made_up_scale.generator(weight, 2, gain) for weight, gain in
+            ((0, -0.02), (1, 0.005), (10, -0.01))}  # fmt: skip
+    return Classifiers(Summary(made_up_scale.write(tmp_path, made_up_scale.records() | made)))
+
+
+def sweep(kind: str, judge_error: list[float]) -> pd.DataFrame:
+    """Weights of a classifier in the loss, from none to too much."""
     return pd.DataFrame(
         {
-            "judge_error": [0.02, 0.011, 0.004, 0.001],
-            "critic_error": [0.02, 0.005, 0.001, 0.0],
-            "exact_nll": [120.0, 120.5, 121.5, 125.0],
-            "exact_nll_validation": [119.0, 119.5, 120.5, 124.0],
-            "cas": [0.90, 0.92, 0.93, 0.95],
-            "precision": [0.9] * 4,
-            "recall": [0.05, 0.04, 0.03, 0.01],
-            "frechet_distance": [300.0, 250.0, 200.0, 210.0],
-        },
-        index=[0.0, 1.0, 10.0, 100.0],
+            "kind": kind,
+            "task_weight": [0.0, 1.0, 10.0],
+            "model": ["w0", "w1", "w10"],
+            "seed": 0,
+            "nll_images": 1000,
+            "judge_error": judge_error,
+            "critic_error": [0.02, 0.005, 0.001],
+            "exact_nll": [120.0, 120.5, 121.5],
+            "cas": [0.90, 0.92, 0.93],
+            "precision": [0.9] * 3,
+            "recall": [0.05, 0.04, 0.03],
+            "frechet_distance": [300.0, 250.0, 200.0],
+        }
     )
 
 
-def task(of: pd.DataFrame) -> dict:
-    """The values of a sweep whose generators add up to half a point."""
-    scores = {"validation_accuracy_seed0": [0.970, 0.971, 0.975, 0.972]}
-    generators = pd.DataFrame({"task_weight": of.index, "nll_images": 1000, "updates": 500, **scores})
-    baseline = {"fraction": [0.2, 0.2, 0.5], "seed": [0, 1, 0], "validation_accuracy_real_updates": [0.972, 0.97, 0.98]}
-    baseline |= {"updates": [500, 500, 500]}
-    return theory.task(of, generators, pd.DataFrame(baseline))["task"]
+def test_the_weight_is_chosen_by_what_the_images_are_for_and_set_beside_none(classifiers):
+    values = theory.task(sweep("conditional", [0.02, 0.011, 0.004]), classifiers)["task"]
+    assert (values["weight"], values["heaviest"], values["images"]) == ("1", "10", "1,000")
+    assert values["weights"] == "0, 1 and 10"
+    assert values["best"]["cost"] == pytest.approx(0.5) and values["heavy"]["cost"] == pytest.approx(1.5)
+    assert values["best"]["gain"].startswith("+0.50 ±") and values["plain"]["gain"].startswith("-2.00 ±")
+    assert values["gained"].startswith("+2.50 ±") and values["told"] == "neither a gain nor a loss for certain"
 
 
-def test_the_weight_told_of_is_the_smallest_that_halves_the_label_error_for_at_most_two_nats():
-    values = task(sweep())
-    assert (values["weight"], values["heaviest"], values["images"]) == ("10", "100", "1,000")
-    assert values["verdict"].startswith("is the smallest tried to halve")
-    assert values["best"]["cost"] == pytest.approx(1.5) and values["heavy"]["cost"] == pytest.approx(5.0)
-    assert values["best"]["gain"] == "0.30" and values["plain"]["gain"] == "-0.20"
+def test_the_generator_told_of_is_the_one_with_most_wrong_labels(classifiers):
+    both = pd.concat([sweep("conditional", [0.02, 0.011, 0.004]), sweep("regions", [0.2, 0.1, 0.05])])
+    assert theory.task(both, classifiers)["task"]["kind"] == "samples, labelled by their region"
+    table = theory.task_table(both, classifiers)
+    assert table["λ"].tolist() == ["0", "1", "10"] * 2 and table["label error (%)"].tolist()[3] == "20.00"
 
 
-def test_where_no_weight_does_its_task_the_report_says_so():
-    values = task(sweep().assign(exact_nll_validation=[120.0, 123.0, 124.0, 125.0]))
-    assert values["weight"] == "1" and values["verdict"].startswith("does not do what was asked of it")
+def test_the_runs_of_a_sweep_are_told_by_generator_and_seed(tmp_path):
+    summary = Summary(made_up_scale.write(tmp_path))
+    rows = theory.sweeps(summary.runs("task"), summary.frame("synthesis"))
+    assert rows.model.tolist() == ["plain", "told"] and rows.kind.tolist() == ["conditional"] * 2
+    assert rows.task_weight.tolist() == [0.0, 10.0] and rows.seed.tolist() == [0, 0]

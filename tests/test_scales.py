@@ -22,7 +22,8 @@ import needs
 import plan
 
 from vaelib.plots import charts, figures
-from vaelib.report import exhibits, frames, plain, tables
+from vaelib.report import exhibits, frames, gains, plain, tables
+from vaelib.report.findings import theory
 from vaelib.report.report import Report
 from vaelib.report.summary import published_likelihoods
 from vaelib.runs.schemas import VAEParameters
@@ -110,8 +111,10 @@ def test_a_scale_is_refused_in_a_line_or_makes_a_report_whose_prose_follows_its_
         tables.training(report.vaes, report.summary),
         tables.other_training(report.summary),
         tables.realism(report.samples),
-        tables.generators(report.generators, report.augmentation),
-        tables.augmentation(report.augmentation),
+        gains.generators(report.generators, report.classifiers),
+        gains.by_fraction(report.classifiers),
+        gains.by_arm(report.classifiers),
+        theory.task_table(report.sweep, report.classifiers),
     ]
     assert not [frame for frame in shown if frame.empty or "nan" in frame.to_string()]
 

@@ -11,7 +11,7 @@ from vaelib.runs.schemas import AugmentationParameters, SynthesisParameters
     [
         ({"certainty": 0.9}, "certainty is for the generator classified, not 'conditional'"),
         ({"generator": "classified", "certainty": 1.0}, "less than 1"),
-        ({"generator": "classified", "task_weight": 1.0}, "task_weight is for the generators conditional and around"),
+        ({"generator": "per_digit", "task_weight": 1.0}, "task_weight is for a VAE of all digits, not for"),
         ({"generator": "classified", "split": "second_half", "critic_run": "results/any"}, "a critic is trained here"),
         ({"task_weight": 1.0, "split": "second_half", "critic_run": "results/any"}, "a critic is trained here"),
         ({"split": "train"}, "it must be one of first_half, second_half"),

@@ -49,6 +49,18 @@ def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sam
     torch.testing.assert_close(terms["task_prior"], expected[1], rtol=1e-4, atol=1e-4)
 
 
+def test_a_vae_without_labels_pays_for_samples_by_the_entropy_of_what_the_critic_sees(critic, mnist):
+    torch.manual_seed(0)
+    model, batch = VAE("mlp", 2), mnist["train"].take(6)
+    terms, rng = TaskLoss(model, critic, 2.5)(batch, seeded()), seeded()
+    torch.testing.assert_close(terms["loss"] + terms["elbo"], 2.5 * terms["task"], rtol=1e-4, atol=1e-3)
+    drawn = model.posterior(data.grey(batch.images)).sample(1, rng)[0]
+    sampled = torch.distributions.Categorical(logits=critic(model.images(torch.randn(6, 2, generator=rng))))
+    torch.testing.assert_close(terms["task_prior"], sampled.entropy(), rtol=1e-4, atol=1e-4)
+    seen = -critic(model.images(drawn)).softmax(-1)[torch.arange(6), batch.labels].log()
+    torch.testing.assert_close(terms["task"] - terms["task_prior"], seen, rtol=1e-4, atol=1e-4)
+
+
 def test_it_reaches_encoder_and_decoder_and_not_the_critic(model, critic, mnist):
     TaskLoss(model, critic, 1.0)(mnist["train"].take(6), seeded())["task"].sum().backward()
     for network in (model.encoder, model.decoder):

@@ -1,10 +1,9 @@
 """Numbers and verdicts as the report writes them."""
 
-import math
-
 import pytest
 
 from vaelib.report import words
+from vaelib.synthetic.worth import Difference
 
 
 def test_a_count_has_its_noun_in_the_right_number():
@@ -24,13 +23,15 @@ def test_items_are_listed_as_in_a_sentence():
 
 
 @pytest.mark.parametrize(
-    ("change", "half", "said"),
+    ("change", "said", "told"),
     [
-        (1.0, 0.5, "raise"),
-        (-1.0, 0.5, "lower"),
-        (0.1, 0.5, "do not measurably change"),
-        (-2.65, math.nan, "may raise or lower (one seed cannot tell)"),
+        (Difference(0.01, 0.005, 3), "+1.00 ± 0.50", "a gain"),
+        (Difference(-0.01, 0.005, 3), "-1.00 ± 0.50", "a loss"),
+        (Difference(0.0002, 0.0005, 3), "+0.02 ± 0.05", "no gain of 0.1 points or more"),
+        (Difference(0.001, 0.005, 3), "+0.10 ± 0.50", "neither a gain nor a loss for certain"),
+        (Difference(0.01, 0.005, 1), "+1.00 ± 0.50", "neither a gain nor a loss for certain"),
+        (None, "–", "not measured"),
     ],
 )
-def test_a_change_is_judged_by_its_interval_and_not_at_all_without_one(change, half, said):
-    assert words.verdict(change, half) == said
+def test_a_change_is_in_points_and_told_no_stronger_than_its_interval(change, said, told):
+    assert (words.points(change), words.told(change)) == (said, told)

@@ -15,9 +15,10 @@ Runs = Mapping[str, Mapping[str, Any]]  # settings by the name of the run
 VARIATIONS = {"precision": "auto", "kl_warmup_epochs": 0, "importance_samples": 1, "encoder_epochs": 0}  # as by default
 MOST = {"models": 8, "generators": 15}  # of which samples fit on a page
 FRACTION = 0.2  # of the real images: where the report compares all arms, and generators are chosen
-ARMS = {"real", "synthetic", "duplicated", "affine", "further", "synthetic_only"}
-ARMS_ELSEWHERE = {"real", "synthetic", "further"}
+ARMS = {"real", "synthetic"}  # at every fraction, under both BUDGETS
 BUDGETS = {"updates", "epochs"}
+MORE_ARMS = {"further", "affine", "synthetic_only", "afresh", "afresh_synthetic"}  # at FRACTION, with equal updates
+SETTINGS = {"batch_size": 128, "learning_rate": 0.004, "precision": "auto"}  # of classifiers that are compared
 
 
 def lacking(runs: Runs, notebooks: Collection[str]) -> list[str]:
@@ -81,15 +82,14 @@ def _classifier(own: Runs, runs: Runs) -> Iterator[str]:
 
 
 def _synthesis(own: Runs, runs: Runs) -> Iterator[str]:
-    if len({_model(name) for name in own}) < len(own):
-        yield "one seed alone of each model in synthesis"
-    if len(own) > MOST["generators"]:
-        yield f"at most {MOST['generators']} runs of synthesis"
-    with_and_without = [run for name, run in runs.items() if name in own or run.get("fraction") == FRACTION]
-    updates = {_updates(run) for run in with_and_without}
-    if len(updates) > 1:
-        numbers = " and ".join(f"{number:,}" for number in sorted(updates))
-        yield f"equal updates in synthesis and in augmentation at fraction {FRACTION}, not {numbers}"
+    if len({_model(name) for name in own}) > MOST["generators"]:
+        yield f"at most {MOST['generators']} generators in synthesis"
+    if len({run["updates"] for run in own.values()}) > 1:
+        yield "the same updates in all runs of synthesis"
+    compared = {run["seed"] for run in runs.values() if run.get("fraction") == FRACTION and "real" in run["arms"]}
+    for name, run in own.items():
+        if run["seed"] not in compared:
+            yield f"the arm real in augmentation at fraction {FRACTION}, seed {run['seed']}, to compare with {name}"
 
 
 def _task(own: Runs, runs: Runs) -> Iterator[str]:
@@ -103,24 +103,45 @@ def _task(own: Runs, runs: Runs) -> Iterator[str]:
             yield f"generators with and without task_weight in {name}"
         if len(set(weights)) < len(weights):
             yield f"no two generators of the same task_weight in {name}"
-        if any((run.get("generator"), run.get("latent_dim")) != ("conditional", 2) for run in generators):
-            yield f"generators that are conditional, with latent_dim 2, in {name}"
+        if len({(generator["generator"], generator["seed"]) for generator in generators}) > 1:
+            yield f"generators of one kind and seed in {name}"
+        if any(generator["latent_dim"] != 2 or generator["generator"] == "per_digit" for generator in generators):
+            yield f"generators of one VAE, with latent_dim 2, in {name}"
 
 
 def _augmentation(own: Runs, runs: Runs) -> Iterator[str]:
-    chosen = [run for run in own.values() if run["fraction"] == FRACTION]
-    if len({run["generator_run"] for run in own.values()}) > 1:
-        yield "the same generator_run in all runs of augmentation"
-    if len({(run["fraction"], run["seed"]) for run in own.values()}) < len(own):
-        yield "no two runs of augmentation with the same fraction and seed"
-    if not any(run["seed"] == 0 for run in chosen):
-        yield f"a run of augmentation with fraction {FRACTION} and seed 0"
     for name, run in own.items():
-        arms = (ARMS if run in chosen else ARMS_ELSEWHERE) - set(run["arms"])
-        if missing := sorted(arms) + sorted(BUDGETS - set(run["budgets"])):
-            yield f"{', '.join(missing)} in {name}"
         if run["generator_run"] not in runs:
             yield f"a run of this scale as generator_run of {name}"
+    for name, value in SETTINGS.items():
+        if any(run[name] != value for run in own.values()):
+            yield f"{name} {value} in all runs of augmentation, as in synthesis"
+    main = {name: run for name, run in own.items() if {"real", "synthetic"} <= set(run["arms"])}
+    if len({_model(run["generator_run"]) for run in main.values()}) != 1:
+        yield "the arms real and synthetic in augmentation, both of one generator alone"
+    if any(runs.get(run["generator_run"], {"latent_dim": 2})["latent_dim"] != 2 for run in main.values()):
+        yield "latent_dim 2 in the generator of the arms real and synthetic in augmentation"
+    fractions = {run["fraction"] for run in main.values()}
+    if FRACTION not in fractions:
+        yield f"the arms real and synthetic at fraction {FRACTION} in augmentation"
+    for updates in {run["updates"] for name, run in runs.items() if name.startswith("synthesis/")}:
+        yield from _arms(own, updates)
+        if not any(run["fraction"] == FRACTION and 2 * updates in _lengths(run) for run in main.values()):
+            yield f"{2 * updates:,} updates, twice those of synthesis, in augmentation at fraction {FRACTION}, too"
+
+
+def _arms(own: Runs, updates: int) -> Iterator[str]:
+    """What a seed lacks at a fraction, after as many updates as generators are compared with."""
+    groups = {(run["fraction"], run["seed"]) for run in own.values()}
+    for fraction, seed in sorted(groups):
+        at = [run for run in own.values() if (run["fraction"], run["seed"]) == (fraction, seed)]
+        long = [run for run in at if updates in _lengths(run)]
+        there = {(arm, budget) for run in long for arm in run["arms"] for budget in run["budgets"]}
+        needed = {(arm, budget) for arm in ARMS for budget in BUDGETS}
+        if fraction == FRACTION:
+            needed |= {(arm, "updates") for arm in MORE_ARMS}
+        if missing := sorted({arm for arm, _ in needed - there}):
+            yield f"{', '.join(missing)} after {updates:,} updates in augmentation at fraction {fraction}, seed {seed}"
 
 
 CONDITIONS: dict[str, Callable[[Runs, Runs], Iterator[str]]] = {  # each is given its experiment's runs, and all
@@ -139,9 +160,9 @@ def _model(name: str) -> str:
     return re.sub(r"-seed\d+$", "", name.split("/")[-1])
 
 
-def _updates(run: Mapping[str, Any]) -> int:
-    """The updates that a run's classifiers are compared after: of several numbers, the largest."""
-    return max(run["updates"]) if isinstance(run["updates"], list) else run["updates"]
+def _lengths(run: Mapping[str, Any]) -> list[int]:
+    """The numbers of updates of a run of augmentation."""
+    return run["updates"] if isinstance(run["updates"], list) else [run["updates"]]
 
 
 def _is_bounded(run: Mapping[str, Any]) -> bool:

@@ -121,48 +121,28 @@ def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], e
 
 
 @in_house_style
-def accuracy_by_images(points: pd.DataFrame, names: Mapping[str, str]) -> Figure:
-    """Accuracy against the number of real images: a dot for each seed, a line through the means of each arm.
+def accuracy_lines(points: pd.DataFrame, names: Mapping[str, str], along: str, measured: str) -> Figure:
+    """Accuracy against a number of images or updates: a dot for each seed, a line through the means of each arm.
 
-    `points` has columns `arm`, `real_images` and `accuracy` in per cent; `names` maps the arms to what the legend
-    calls them.
+    `points` has columns `arm`, `accuracy` in per cent and `along`, the number on the horizontal axis; `names` maps the
+    arms to what the legend calls them; `measured` says on which images.
     """
     import seaborn as sns
 
     figure, axes = new_figure(WIDTH, 2.8)
-    ticks = sorted(points.real_images.unique())
+    ticks, number = sorted(points[along].unique()), along.replace("_", " ")
     told = []
     for colour, (arm, name) in zip(sns.color_palette("colorblind"), names.items(), strict=False):
         mine = points[points.arm == arm]
-        means = mine.groupby("real_images").accuracy.mean()
+        means = mine.groupby(along).accuracy.mean()
         axes.plot(means.index, means, color=colour, marker="_", markersize=9, label=name)
-        axes.plot(mine.real_images, mine.accuracy, ".", color=colour, markersize=3, alpha=0.6)
+        axes.plot(mine[along], mine.accuracy, ".", color=colour, markersize=3, alpha=0.6)
         told.append(f"{name}: {', '.join(f'{mean:.2f} % at {count:,.0f}' for count, mean in means.items())}")
-    axes.set(xscale="log", xlabel="real images", ylabel="test accuracy (%)")
+    axes.set(xscale="log", xlabel=number, ylabel=f"{measured} accuracy (%)")
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.minorticks_off()
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return describe(figure, f"Lines of mean test accuracy against the number of real images. {'; '.join(told)}.")
-
-
-@in_house_style
-def digit_changes(changes: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Change of the accuracy on each digit in points, (mean, half-width), a group of bars an arm."""
-    figure, axes = new_figure(WIDTH, 2.0)
-    width = 0.8 / len(changes)
-    for i, (name, values) in enumerate(changes.items()):
-        means, halves = np.asarray(values).T
-        places = np.arange(10) + (i - (len(changes) - 1) / 2) * width
-        axes.bar(places, means, width, yerr=np.nan_to_num(halves), label=name, error_kw={"linewidth": 0.8})
-    axes.axhline(0, color="0.3", linewidth=0.8)
-    axes.set(xlabel="digit", ylabel="change (points)", xticks=range(10))
-    axes.legend(ncols=len(changes), loc="upper center", bbox_to_anchor=(0.5, 1.25))
-    told = {
-        name: ", ".join(f"{digit}: {mean:+.2f}" for digit, (mean, _) in enumerate(v)) for name, v in changes.items()
-    }
-    return describe(
-        figure, "Bars of the change of accuracy by digit. " + "; ".join(f"{n}: {t}" for n, t in told.items()) + "."
-    )
+    return describe(figure, f"Lines of mean {measured} accuracy against the number of {number}. {'; '.join(told)}.")
 
 
 @in_house_style

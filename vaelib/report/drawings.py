@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from vaelib.plots import charts, explorer, figures
 from vaelib.plots.explorer import printed
-from vaelib.report import frames
+from vaelib.report import frames, gains, names
 from vaelib.report.report import Report
 from vaelib.report.summary import model_name
-from vaelib.synthetic.arms import LABELS
+from vaelib.synthetic.arms import ARMS
 
 FAILURES = 30  # of each kind
 PAGE_BYTES = 3_000_000  # of a model in the explorer: four in the HTML file, which is to stay below nine in all
@@ -70,21 +70,26 @@ def class_shares(report: Report) -> Figure:
 
 def generators(report: Report) -> Figure:
     """A sheet of synthetic images for each generator."""
-    models = report.generators.model
-    sheets = {name: report.summary.run(run).arrays["shown"] for run, name in models.items()}
-    alt = f"Sheets of synthetic digits, a row for each digit, one sheet a generator: {', '.join(models)}."
+    first = report.generators.groupby("model", sort=False).head(1)
+    sheets = {names.generator(config): report.summary.run(run).arrays["shown"] for run, config in first.iterrows()}
+    alt = f"Sheets of synthetic digits, a row for each digit, one sheet a generator: {', '.join(sheets)}."
     return figures.galleries(sheets, 15, alt, across=3)
 
 
 def accuracy_by_images(report: Report) -> Figure:
     """Test accuracy of each arm against the number of real images."""
-    return charts.accuracy_by_images(frames.accuracy_points(report.augmentation, LABELS), LABELS)
+    labels = _labels("further", "affine", "synthetic", "real")
+    return charts.accuracy_lines(gains.by_images(report.classifiers, labels), labels, "real_images", "test")
 
 
-def digit_changes(report: Report) -> Figure:
-    """What synthetic and further real images change on each digit."""
-    changes = {LABELS[arm]: frames.digit_changes(report.augmentation, arm) for arm in ("synthetic", "further")}
-    return charts.digit_changes(changes)
+def accuracy_by_updates(report: Report) -> Figure:
+    """Validation accuracy against the number of updates, with and without synthetic images."""
+    labels = _labels("afresh", "afresh_synthetic", "real", "synthetic")
+    return charts.accuracy_lines(gains.by_updates(report.classifiers, labels), labels, "updates", "validation")
+
+
+def _labels(*arms: str) -> dict[str, str]:
+    return {arm: ARMS[arm].label for arm in arms}
 
 
 def errors_by_dimension(report: Report) -> Figure:

@@ -1,16 +1,12 @@
 """What the report's charts are drawn from: means over seeds, bounds, errors by dimension, images in order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from vaelib.data import CLASSES
 from vaelib.measure.evaluation import IMPORTANCE_SAMPLES
-from vaelib.measure.intervals import mean_interval
-from vaelib.synthetic import worth
-from vaelib.synthetic.arms import CHOICE_FRACTION
 
 
 def gaps_by_model(vaes: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
@@ -44,16 +40,3 @@ def extreme_images(images: np.ndarray, arrays: Mapping[str, np.ndarray], count: 
         "lowest exact likelihood": images[arrays["log_px"].argsort()[:count]],
         "largest gap": images[gap.argsort()[::-1][:count]],
     }
-
-
-def accuracy_points(frame: pd.DataFrame, arms: Iterable[str], budget: str = "updates") -> pd.DataFrame:
-    """Accuracy in per cent by arm, number of real images and seed, of the arms that were trained there."""
-    long = frame.melt(["real_images", "seed"], [f"test_accuracy_{arm}_{budget}" for arm in arms], "arm", "accuracy")
-    arm = long.arm.str.removeprefix("test_accuracy_").str.removesuffix(f"_{budget}")
-    return long.assign(arm=arm, accuracy=100 * long.accuracy).dropna()
-
-
-def digit_changes(frame: pd.DataFrame, arm: str, fraction: float = CHOICE_FRACTION) -> list[tuple[float, float]]:
-    """Change of the accuracy on each digit in points, with the half-width of its interval."""
-    changes = (worth.change(frame, fraction, arm, "updates", f"test_accuracy_{digit}") for digit in range(CLASSES))
-    return [mean_interval(100 * change) for change in changes]

@@ -8,7 +8,8 @@ import pandas as pd
 
 from vaelib.exact import identities
 from vaelib.files import RunError
-from vaelib.report import words
+from vaelib.report import names, words
+from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, model_name, run_name, source
@@ -20,8 +21,9 @@ class Report:
     Frames have a row a run: `vaes` is all of them, `compared` those that stand for their architectures, `objectives`
     those of decoders trained by different objectives; `generators`, `augmentation` and `vaegans` are the other
     experiments'. `ranking` names the models of `compared`, best first; `runs` has for each the one run that is shown.
-    `samples` has a row for each model whose samples the VAE-GANs were compared with, `sweep` one for each weight of a
-    classifier in the loss.
+    `samples` has a row for each model whose samples the VAE-GANs were compared with, `sweep` one for each generator
+    with a classifier in the loss or none, `on_all` one for each classifier trained on all images; `classifiers` are
+    those with and without synthetic images.
     """
 
     def __init__(self, results: str | Path):
@@ -46,15 +48,17 @@ class Report:
         self.vaegans = self.summary.frame("vaegan")
         self.vaegan = self.summary.runs("vaegan")[0]
         self.samples = compared_samples(self.summary.runs("vaegan"))
-        self.task = self.summary.runs("task")[0]
-        self.sweep = self.task.csv("sweep").set_index("task_weight")
 
         on_all = self.summary.frame("classifier").query("split == 'train'")
-        self.classifiers = on_all[on_all.model == on_all.model.iloc[0]]
-        self.classifier = self.summary.run(self.classifiers.index[0])
+        self.on_all = on_all[on_all.model == on_all.model.iloc[0]]
+        self.classifier = self.summary.run(self.on_all.index[0])
         self.generators = self.summary.frame("synthesis")
         self.augmentation = self.summary.frame("augmentation")
-        self.chosen = self.summary.run(self.augmentation.generator_run.iloc[0])
+        self.classifiers = Classifiers(self.summary)
+        chosen = self.generators[self.generators.model == self.classifiers.generator]
+        self.chosen = self.summary.run(chosen.index[0])
+        self.task = self.summary.runs("task")[0]
+        self.sweep = theory.sweeps(self.summary.runs("task"), self.generators)
 
     def source(self, frame: pd.DataFrame) -> str:
         """The line under an exhibit of the runs in a frame."""
@@ -62,9 +66,8 @@ class Report:
 
     def values(self) -> dict[str, Any]:
         """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings."""
-        swept = self._named(self.generators, self.task.config["generator_runs"])
         parts = [
-            {"results": self.results, "count": self._counts()},
+            {"results": self.results, "count": self._counts(), "kinds": names.KINDS},
             architectures.networks(set(self.vaes.architecture)),
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
@@ -75,16 +78,16 @@ class Report:
             {"plane": self._seen()},
             machine.machine(self.summary, self.best),
             {"precision": machine.precision(self.summary, self.best)},
-            synthetic.classifiers(self.classifiers),
-            synthetic.synthetic_worth(self.augmentation),
-            synthetic.generators(self.generators, self.augmentation, model_name(self.chosen.name)),
+            synthetic.classifiers(self.on_all),
+            synthetic.synthetic_worth(self.augmentation, self.generators, self.classifiers),
+            synthetic.generators(self.generators, self.classifiers),
             theory.exact_training(self.vaes, self.summary),
             theory.brute_force(self.exact_training),
             theory.vaegan(self.samples, self.vaegans, self._same_decoder()),
-            theory.task(self.sweep, swept, self.augmentation),
+            theory.task(self.sweep, self.classifiers),
         ]
         values = {name: value for part in parts for name, value in part.items()}
-        return values | {"words": _in_words(values), **synthetic.chosen(values["generators"], self.chosen)}
+        return values | {"words": _in_words(values)}
 
     def _counts(self) -> dict[str, int | str]:
         """How many of what the numbers are about."""
@@ -136,7 +139,7 @@ def _in_words(values: Mapping[str, Any]) -> dict[str, str]:
     still = f" (the last of these epochs still gained {exact['encoder_still']:.1f}: with patience it would lose less)"
     return {
         "classifier_seeds": words.counted(values["classifier"]["seeds"], "seed"),
-        "worth_seeds": words.counted(worth["seeds"], "seed"),
+        "worth_runs": words.counted(worth["runs"], "run"),
         "passes": words.counted(round(worth["passes"]), "pass", "passes"),
         "vaegan_epochs": words.counted(values["vaegan"]["epochs"], "epoch"),
         "encoder_epochs": words.counted(exact["encoder_epochs"], "epoch"),

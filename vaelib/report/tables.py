@@ -1,15 +1,11 @@
 """The tables that the report shows: architectures, training parameters, and results beside the published ones."""
 
-import numpy as np
 import pandas as pd
 
-from vaelib.measure.intervals import mean_interval
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import Summary
-from vaelib.report.words import counted, with_interval
-from vaelib.synthetic import worth
-from vaelib.synthetic.arms import CHOICE_FRACTION
+from vaelib.report.words import counted, listed, with_interval
 
 RESULTS = (
     "protocol", "model", "ELBO", "imp.-weighted", "exact −log p(x)", "approx. gap", "amort. gap", "weights",
@@ -88,12 +84,17 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
         "trained": kind,
         "run": f"`{model}`",
         "images": f"{images:,.0f}",
-        "length": counted(int(run.epochs), "epoch") if "epochs" in run else counted(int(run.updates), "update"),
+        "length": counted(int(run.epochs), "epoch") if "epochs" in run else _updates(run.updates),
         "batch": run.batch_size,
         "learning rate": f"{run.learning_rate:g}",
         "seeds": _seeds(group),
         "weights in the cost": ", ".join(weights) or "–",
     }
+
+
+def _updates(updates: int | list[int]) -> str:
+    """A number of updates, or several of them."""
+    return counted(updates, "update") if isinstance(updates, int) else f"{listed(f'{n:,}' for n in updates)} updates"
 
 
 def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -185,58 +186,4 @@ def realism(compared: pd.DataFrame) -> pd.DataFrame:
             "exact −log p(x)": "–" if group.exact_nll.isna().all() else with_interval(group.exact_nll),
         }
         for model, group in compared.groupby("model", sort=False)
-    )
-
-
-def generators(synthesis: pd.DataFrame, augmentation: pd.DataFrame) -> pd.DataFrame:
-    """Every generator's label error, classification accuracy score, gain on validation images, and speed.
-
-    The most useful come first. The gain is the difference to the classifiers that `augmentation` trained on the real
-    images alone, seed by seed.
-    """
-    rows = []
-    for model, run in synthesis.set_index("model").iterrows():
-        points = gains(run, augmentation)
-        rows.append(
-            {
-                "generator": f"`{model}`",
-                "latent": f"{run.latent_dim}",
-                "label error (%)": f"{100 * run.label_error:.1f}",
-                "CAS (%)": f"{100 * run.cas:.2f}",
-                "gain on validation (points)": with_interval(points),
-                "images/s": f"{run.images_per_second:,.0f}",
-                "mean gain": mean_interval(points)[0],
-            }
-        )
-    ranked = pd.DataFrame(rows).sort_values("mean gain", ascending=False)
-    return ranked.drop(columns="mean gain").reset_index(drop=True)
-
-
-def gains(generator: pd.Series, augmentation: pd.DataFrame) -> list[float]:
-    """Points that a generator's images add on validation images, for each seed run with and without them.
-
-    Raises `ValueError` when the classifiers with them made other numbers of updates than those without.
-    """
-    without = augmentation[np.isclose(augmentation.fraction, CHOICE_FRACTION)]
-    worth.require_alike("updates", map(int, [generator.updates, *without.updates]))
-    real = worth.by_seed(augmentation, CHOICE_FRACTION, "real", "updates", "validation_accuracy")
-    both = {seed: generator.get(f"validation_accuracy_seed{seed}") for seed in real.index}
-    return [100 * (accuracy - real[seed]) for seed, accuracy in both.items() if pd.notna(accuracy)]
-
-
-def augmentation(frame: pd.DataFrame) -> pd.DataFrame:
-    """Test accuracy without and with synthetic images by fraction and budget, their difference, and the ceiling."""
-    titles = {"updates": "Equal updates in all arms", "epochs": "Equal epochs: twice the images, twice the updates"}
-    return pd.DataFrame(
-        {
-            "budget": title,
-            "half used": f"{100 * fraction:.0f} %",
-            "real images": f"{frame[frame.fraction == fraction].real_images.iloc[0]:,.0f}",
-            "real (%)": with_interval(100 * worth.by_seed(frame, fraction, "real", budget)),
-            "real + synthetic (%)": with_interval(100 * worth.by_seed(frame, fraction, "synthetic", budget)),
-            "change (points)": with_interval(100 * worth.change(frame, fraction, "synthetic", budget)),
-            "change by further real": with_interval(100 * worth.change(frame, fraction, "further", budget)),
-        }
-        for budget, title in titles.items()
-        for fraction in sorted(frame.fraction.unique())
     )

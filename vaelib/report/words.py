@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable
 
 from vaelib.measure.intervals import mean_interval
+from vaelib.synthetic.worth import Difference, verdict
+
+USEFUL = 0.001  # of accuracy: ten of the 10,000 test images
 
 
 def with_interval(values: Iterable[float], digits: int = 2) -> str:
@@ -16,18 +19,23 @@ def as_text(mean: float, half: float, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
-def verdict(change: float, half: float) -> str:
-    """What a change with its interval does to an accuracy; without an interval nobody knows."""
-    if math.isnan(half):
-        return "may raise or lower (one seed cannot tell)"
-    if abs(change) <= half:
-        return "do not measurably change"
-    return "raise" if change > 0 else "lower"
+def points(change: Difference | None) -> str:
+    """A difference of accuracies in percentage points, with its interval; a dash where there is none."""
+    if change is None:
+        return "–"
+    return f"{100 * change.mean:+.2f} ± {100 * change.half:.2f}"
 
 
-def place(rank: int) -> str:
-    """Where something stands in a list that begins with the highest: 1 is the highest."""
-    return {1: "the highest", 2: "the second highest", 3: "the third highest"}.get(rank, f"the {rank}th highest")
+def told(change: Difference | None) -> str:
+    """What may be said of a difference of accuracies, if a gain of USEFUL or more is worth having."""
+    if change is None:
+        return "not measured"
+    return {
+        "gain": "a gain",
+        "loss": "a loss",
+        "no use": f"no gain of {100 * USEFUL:g} points or more",
+        "undecided": "neither a gain nor a loss for certain",
+    }[verdict(change, USEFUL)]
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

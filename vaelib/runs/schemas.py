@@ -143,7 +143,6 @@ class SynthesisParameters(Trained):
     batch_size: Positive = 250
     learning_rate: Rate = 0.004
     updates: Positive = 1000
-    validation_seeds: Count = 1
     nll_images: Count = 1000
     seed: Count = 0
     precision: Precision = "auto"
@@ -156,9 +155,9 @@ class SynthesisParameters(Trained):
         return self
 
     @model_validator(mode="after")
-    def _a_critic_asks_for_classes(self) -> "SynthesisParameters":
-        if self.task_weight and self.generator not in ("conditional", "around"):
-            raise ValueError(f"task_weight is for the generators conditional and around, not {self.generator!r}")
+    def _a_critic_knows_all_digits(self) -> "SynthesisParameters":
+        if self.task_weight and self.generator == "per_digit":
+            raise ValueError("task_weight is for a VAE of all digits, not for generator = 'per_digit'")
         return self
 
     @model_validator(mode="after")

@@ -60,8 +60,6 @@ ARMS = {
     "synthetic_fourfold": Arm("real + 4 synthetic", synthetic=4.0),
     "synthetic_unsure": Arm("real + unsure synthetic", synthetic=1.0, unsure=True),
 }
-DRAWN = ("further", "affine", "synthetic", "duplicated", "real", "synthetic_only")  # by the report, in this order
-LABELS = {name: ARMS[name].label for name in DRAWN}
 BUDGETS = ("updates", "epochs")
 BATCH_SIZE, LEARNING_RATE = 128, 0.004  # of the classifiers by which generators are compared
 CHOICE_FRACTION, CHOICE_IMAGES = 0.2, 10_000  # what generators are chosen by: trained on, and left over to test on

@@ -1,4 +1,4 @@
-"""A classifier in the loss of a conditional VAE: what it makes must show the class it was asked for."""
+"""A classifier in the loss of a VAE: what it makes must show a class, and the one that it was asked for."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,13 @@ from vaelib.training.objectives import kl_divergence
 
 @dataclass(eq=False)
 class TaskLoss(Loss):
-    """Minus the ELBO, plus `weight` times the critic's cross-entropy on reconstructions and on prior samples.
+    """Minus the ELBO, plus `weight` times what the critic has against reconstructions and prior samples.
 
-    Pixels are grey (protocol B), as the critic knows them. It is a classifier trained beforehand; from here on its
-    weights are frozen, since otherwise generator and critic could agree on a private code instead of on digits.
+    Against a reconstruction that is its cross-entropy with the image's label, and against a sample of a conditional
+    VAE that with the label asked for. A VAE without labels was asked for none: there it is the entropy of the critic's
+    answer, which is low where a sample clearly shows some digit, as in semi-supervised learning (Grandvalet & Bengio
+    2004). Pixels are grey (protocol B), as the critic knows them. It is a classifier trained beforehand; from here on
+    its weights are frozen, since otherwise generator and critic could agree on a private code instead of on digits.
     Gradients pass through it to the decoder, and by way of the reconstructions to the encoder.
     """
 
@@ -28,7 +31,10 @@ class TaskLoss(Loss):
         self.critic.eval().requires_grad_(False)
 
     def __call__(self, batch, rng, epochs_done=0.0, training=True):
-        """beta KL - log p(x | z, y) + weight (-log c(y | reconstruction) - log c(y | sample)), and its parts."""
+        """beta KL - log p(x | z, y) + weight (-log c(y | reconstruction) - log c(y | sample)), and its parts.
+
+        Without labels H(c(. | sample)) = -sum_y c(y | sample) log c(y | sample) stands for the last term.
+        """
         x = data.grey(batch.images)
         given = self.model.given(batch.labels)
         posterior = given.posterior(x)
@@ -36,13 +42,17 @@ class TaskLoss(Loss):
         prior = torch.randn(z.shape, generator=rng, device=z.device)
         outputs = given.decode(torch.stack([z, prior]))
         reconstruction, kl = self.model.likelihood.log_prob(x, outputs[0]), kl_divergence(posterior)
-        logits = self.critic(self.model.likelihood.mean(outputs).flatten(0, 1))
-        costs = F.cross_entropy(logits, batch.labels.repeat(2), reduction="none").unflatten(0, (2, -1))
+        log_c = self.critic(self.model.likelihood.mean(outputs).flatten(0, 1)).log_softmax(-1).unflatten(0, (2, -1))
+        seen = F.nll_loss(log_c[0], batch.labels, reduction="none")
+        if self.model.classes:
+            sampled = F.nll_loss(log_c[1], batch.labels, reduction="none")
+        else:
+            sampled = -(log_c[1].exp() * log_c[1]).sum(-1)
         return {
-            "loss": self.beta * kl - reconstruction + self.weight * costs.sum(0),
+            "loss": self.beta * kl - reconstruction + self.weight * (seen + sampled),
             "elbo": reconstruction - kl,
             "reconstruction": reconstruction,
             "kl": kl,
-            "task": costs.sum(0),
-            "task_prior": costs[1],
+            "task": seen + sampled,
+            "task_prior": sampled,
         }

@@ -1,18 +1,15 @@
 """What synthetic images change for a classifier, and which generator makes them."""
 
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from vaelib.measure.intervals import mean_interval
-from vaelib.report import words
-from vaelib.report.summary import FinishedRun
-from vaelib.report.tables import gains
-from vaelib.report.words import with_interval
-from vaelib.synthetic import worth
-from vaelib.synthetic.arms import BUDGETS, CHOICE_FRACTION
+from vaelib.report import names, words
+from vaelib.report.classifiers import Classifiers, Of
+from vaelib.report.words import points, told, with_interval
+from vaelib.synthetic.arms import CHOICE_FRACTION
+
+TOLD = ("synthetic", "affine", "afresh", "further")  # arms whose change the prose quotes
 
 
 def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
@@ -27,104 +24,76 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def generators(frame: pd.DataFrame, augmentation: pd.DataFrame, chosen: str) -> dict[str, Any]:
-    """The judge, the best and the worst of the generators, and what further real images gain on validation images."""
-    ceiling = 100 * worth.change(augmentation, CHOICE_FRACTION, "further", "updates", "validation_accuracy")
-    by_name = frame.set_index("model")
-    gain = {model: np.mean(gains(run, augmentation)) for model, run in by_name.iterrows()}
+def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
+    """The judge; the main table's generator and its place among those of the plane; the cleanest, the highest score."""
+    by_model = frame.groupby("model", sort=False).mean(numeric_only=True)
+    described = {model: names.generator(runs.iloc[0]) for model, runs in frame.groupby("model", sort=False)}
+    gains = {model: gain.mean for model in by_model.index if (gain := made_with.gain(model)) is not None}
+    in_plane = {model: gain for model, gain in gains.items() if by_model.latent_dim[model] == 2}
+    ranked = sorted(in_plane, key=in_plane.get, reverse=True)
     return {
-        "judge": {"error": 100 * (1 - frame.judge_accuracy.iloc[0])},
+        "judge": {"error": 100 * (1 - frame.judge_accuracy.mean())},
         "generators": {
-            "ceiling": with_interval(ceiling),
             "images": f"{frame['images'].iloc[0] or 30_000:,}",
-            "chosen": chosen,
-            "chosen_latent": int(by_name.latent_dim[chosen]),
-            "chosen_beta": f"{by_name.beta[chosen]:g}",
-            "chosen_rank": words.place(sorted(gain, key=gain.get, reverse=True).index(chosen) + 1),
-            "count": len(gain),
-            "cleanest": by_name.label_error.idxmin(),
-            "cleanest_error": 100 * by_name.label_error.min(),
-            "dirtiest": by_name.label_error.idxmax(),
-            "dirtiest_error": 100 * by_name.label_error.max(),
-            "best_cas_name": by_name.cas.idxmax(),
-            "best_cas": 100 * by_name.cas.max(),
-            "worst_cas_name": by_name.cas.idxmin(),
-            "worst_cas": 100 * by_name.cas.min(),
+            "count": len(by_model),
+            "chosen": described[made_with.generator],
+            "chosen_place": f"place {ranked.index(made_with.generator) + 1} of {len(ranked)}",
+            "best_gain": points(made_with.gain(ranked[0])),
+            "cleanest": described[by_model.label_error.idxmin()],
+            "cleanest_error": 100 * by_model.label_error.min(),
+            "dirtiest": described[by_model.label_error.idxmax()],
+            "dirtiest_error": 100 * by_model.label_error.max(),
+            "best_cas_name": described[by_model.cas.idxmax()],
+            "best_cas": 100 * by_model.cas.max(),
+            "worst_cas_name": described[by_model.cas.idxmin()],
+            "worst_cas": 100 * by_model.cas.min(),
         },
     }
 
 
-def chosen(values: Mapping[str, Any], run: FinishedRun) -> dict[str, Any]:
-    """How the generator that was chosen for the classifier makes images, and what of the unusual ones it passes on.
-
-    `values` are those of `generators`.
-    """
-    name, latent = f"`{values['chosen']}`", values["chosen_latent"]
-    images = f"decoded draws of the prior, in {latent} latent dimensions"
-    passes_on = f"{name} does not start from them: it decodes draws of the prior."
-    if run.config["generator"] == "around":
-        images = f"noisy reconstructions, from {latent} latent dimensions, of real images which the classifier has not "
-        images += "seen"
-        passes_on = (
-            f"{name} does: it decodes draws from the posteriors of the first half's images themselves "
-            f"($\\beta = {values['chosen_beta']}$, {latent} latents), so that its images are real ones seen through "
-            "noise."
-        )
-    return {"chosen": {"images": images, "passes_on": passes_on}}
-
-
-def synthetic_worth(frame: pd.DataFrame, fraction: float = CHOICE_FRACTION) -> dict[str, Any]:
-    """What synthetic images change at one fraction, under both budgets, what further real ones do, and the rates."""
-    chosen = frame[np.isclose(frame.fraction, fraction)]
-    seen = chosen.updates.iloc[0] * chosen.batch_size.iloc[0]
-    synthetic = {budget: worth.change(frame, fraction, "synthetic", budget) for budget in BUDGETS}
-    values = {
-        "percent": f"{100 * fraction:.0f}",
-        "fractions": words.alternatives(f"{100 * each:.0f}" for each in sorted(frame.fraction.unique())),
-        "verdict": words.verdict(*mean_interval(100 * synthetic["updates"])),
-        "exchange": _exchange(frame, fraction),
-        "seeds": int(chosen.seed.nunique()),
-        "real_images": f"{chosen.real_images.iloc[0]:,.0f}",
-        "updates_made": f"{chosen.updates.iloc[0]:,}",
-        "batch": int(chosen.batch_size.iloc[0]),
-        "passes": seen / chosen.real_images.iloc[0],
-        "fewest_passes": seen / frame.real_images.max() / 2,
-        "most_percent": f"{100 * frame.fraction.max():.0f}",
-        "elsewhere": _elsewhere(frame, fraction),
-        "trap": with_interval(100 * (synthetic["epochs"] - synthetic["updates"])),
-        "synthetic_only": with_interval(100 * worth.by_seed(frame, fraction, "synthetic_only", "updates")),
+def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Classifiers) -> dict[str, Any]:
+    """What arms change at the fraction of all comparisons, under both budgets, and what synthetic ones do elsewhere."""
+    batch, most = int(frame.batch_size.iloc[0]), max(trained.fractions)
+    seen, real = trained.updates * batch, trained.real_images(CHOICE_FRACTION)
+    values: dict[str, Any] = {
+        "percent": f"{100 * CHOICE_FRACTION:.0f}",
+        "fractions": words.alternatives(f"{100 * each:.0f}" for each in trained.fractions),
+        "runs": len(trained.trained(Of("synthetic"))),
+        "useful": f"{100 * words.USEFUL:g}",
+        "real_images": f"{real:,}",
+        "updates_made": f"{trained.updates:,}",
+        "lengths": words.listed(f"{length:,}" for length in trained.lengths()),
+        "batch": batch,
+        "passes": seen / real,
+        "fewest_passes": seen / trained.real_images(most) / 2,
+        "most_percent": f"{100 * most:.0f}",
+        "elsewhere": _elsewhere(trained),
+        "beyond": _beyond(generators, trained),
+        "synthetic_only": words.as_text(*(100 * number for number in trained.accuracy(Of("synthetic_only")))),
+        "moved": points(trained.change(Of("afresh_synthetic"), "afresh")),
+        "moved_told": told(trained.change(Of("afresh_synthetic"), "afresh")),
+        "epochs": points(trained.change(Of("synthetic", budget="epochs"))),
+        "longer": points(trained.longer()),
     }
-    for budget in BUDGETS:
-        for arm in ("synthetic", "duplicated", "affine", "further"):
-            values[f"{budget}.{arm}"] = with_interval(100 * worth.change(frame, fraction, arm, budget))
+    for arm in TOLD:
+        values[arm] = points(trained.change(Of(arm)))
+        values[f"{arm}_told"] = told(trained.change(Of(arm)))
     return {"worth": values}
 
 
-def _elsewhere(frame: pd.DataFrame, fraction: float) -> str:
+def _elsewhere(trained: Classifiers) -> str:
     """What synthetic images change at the other fractions, as a sentence; nothing where there is no other."""
-    others = [other for other in sorted(frame.fraction.unique()) if not np.isclose(other, fraction)]
-    changes = " and ".join(
-        f"{with_interval(100 * worth.change(frame, other, 'synthetic', 'updates'))} at {100 * other:.0f} %"
-        for other in others
-    )
-    numbers = "more" if others and min(others) > fraction else "other numbers of"
-    return f" With {numbers} real images the change by synthetic ones is {changes}." if others else ""
+    others = [fraction for fraction in trained.fractions if fraction != CHOICE_FRACTION]
+    changes = {fraction: trained.change(Of("synthetic", fraction)) for fraction in others}
+    each = [f"{points(change)} points at {100 * at:.0f} % ({told(change)})" for at, change in changes.items()]
+    return f" The change is {words.listed(each)}." if each else ""
 
 
-def _exchange(frame: pd.DataFrame, fraction: float) -> str:
-    """What synthetic images are worth in further real ones, as a sentence; there is no answer if these change nothing.
-
-    A ratio to a change that is not distinguishable from 0 would be any number at all, and so would one whose interval
-    is wider than from 0 to 1 anyway.
-    """
-    mean, half = mean_interval(worth.change(frame, fraction, "further", "updates"))
-    share, uncertainty = worth.recovered(frame, fraction, "updates")
-    if not (mean > half and uncertainty < 0.5):
-        return "What that is worth in further real images cannot be said from so few seeds."
-    recovered = words.as_text(100 * share, 100 * uncertainty, digits=0)
-    rate = words.as_text(*worth.exchange_rate(frame, fraction, "updates"))
-    return (
-        f"So they bring {recovered} % of what as many further real images bring, and one synthetic image is worth "
-        f"{rate} further real ones (between $N$ and $2N$ images the error is taken to fall as a power of their number; "
-        "the intervals are those of the synthetic images' change alone)."
-    )
+def _beyond(generators: pd.DataFrame, trained: Classifiers) -> str:
+    """What images of the other generators change at the fraction of all comparisons, as sentences."""
+    sentences = []
+    for model in trained.others():
+        if (change := trained.change(Of("synthetic", generator=model))) is not None:
+            described = names.generator(generators[generators.model == model].iloc[0])
+            sentences.append(f"Images of *{described}* change it by {points(change)} points: {told(change)}.")
+    return " ".join(sentences)

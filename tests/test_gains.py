@@ -1,0 +1,110 @@
+"""Classifiers are found by what they were trained on, and every difference that is told goes through one door."""
+
+import made_up_scale
+import numpy as np
+import pytest
+
+from vaelib.report import gains, names
+from vaelib.report.classifiers import Classifiers, Of
+from vaelib.report.summary import Summary
+
+
+@pytest.fixture
+def summary(tmp_path) -> Summary:
+    return Summary(made_up_scale.write(tmp_path))
+
+
+@pytest.fixture
+def classifiers(summary) -> Classifiers:
+    return Classifiers(summary)
+
+
+def test_the_main_generator_is_that_of_the_runs_with_and_without_its_images(classifiers):
+    assert (classifiers.generator, classifiers.fractions, classifiers.updates) == ("plain", [0.2, 1.0], 500)
+    assert classifiers.lengths() == [500, 1000] and classifiers.others() == ["near"]
+    assert [classifiers.real_images(fraction) for fraction in (0.2, 1.0)] == [6_000, 30_000]
+
+
+def test_classifiers_are_found_by_arm_fraction_generator_and_length_one_a_seed(classifiers):
+    assert sorted(own.seed for own in classifiers.trained(Of("synthetic"))) == [0, 1]
+    (own,) = classifiers.trained(Of("synthetic", generator="near"))
+    assert own.correct.mean() == pytest.approx(0.97)
+    assert classifiers.trained(Of("synthetic", 1.0, "near")) == []
+    (first, second) = classifiers.trained(Of("real", updates=1000))
+    assert {first.updates, second.updates} == {1000} and first.correct.mean() == pytest.approx(0.965)
+
+
+def test_an_arm_without_synthetic_images_is_that_of_any_run(classifiers):
+    assert len(classifiers.trained(Of("real", generator="near"))) == 2
+    assert classifiers.change(Of("synthetic", generator="near")).runs == 1
+
+
+def test_a_change_is_that_of_the_seeds_which_both_have(classifiers):
+    change = classifiers.change(Of("further"))
+    assert (change.mean, change.runs) == (pytest.approx(0.02), 2)
+    assert classifiers.change(Of("synthetic_quarter")) is None
+    longer = classifiers.longer()
+    assert longer.mean == pytest.approx(0.005) and longer.runs == 2
+
+
+def test_of_equal_epochs_only_the_updates_may_differ(classifiers):
+    assert classifiers.change(Of("synthetic", budget="epochs")).mean == pytest.approx(0.015)
+
+
+def test_generators_are_ranked_by_what_their_images_gain_on_validation_images(summary, classifiers):
+    assert classifiers.gain("told").mean == pytest.approx(-0.01)
+    assert classifiers.gain("told", against="plain").mean == pytest.approx(0.01)
+    table = gains.generators(summary.frame("synthesis"), classifiers)
+    assert table.generator.tolist() == [
+        "draws around real images, 64-D, β = 0.01",
+        "one VAE that is told the label, 2-D, λ = 10",
+        "one VAE that is told the label, 2-D",
+    ]
+    assert table["label error (%)"].tolist() == ["2.0", "0.2", "2.0"] and table["runs"].tolist() == ["1"] * 3
+    assert table["gain on validation (points)"][0].startswith("+1.00 ± ")
+
+
+def test_generators_are_not_compared_with_classifiers_that_were_trained_otherwise(tmp_path):
+    records = made_up_scale.records()
+    folder = made_up_scale.write(tmp_path, records)
+    path = folder / "synthesis/near/accuracies.csv"
+    path.write_text(path.read_text().replace("0.004", "0.002"))
+    with pytest.raises(ValueError, match=r"differ in learning_rate: 0\.002 and 0\.004"):
+        Classifiers(Summary(folder)).gain("near")
+
+
+def test_fractions_are_compared_under_both_budgets(classifiers):
+    table = gains.by_fraction(classifiers)
+    assert table["half used"].tolist() == ["20 %", "100 %"] * 2
+    assert table["real images"].tolist() == ["6,000", "30,000"] * 2
+    assert table["real (%)"].tolist() == ["96.10 ± 1.27"] * 4
+    assert [text.split(" ± ")[0] for text in table["change (points)"]] == ["+1.00", "+1.00", "+1.50", "+1.50"]
+
+
+def test_arms_are_set_beside_what_they_differ_from_by_one_thing(classifiers):
+    table = gains.by_arm(classifiers).set_index("trained on")
+    assert table.against["real + synthetic, moved afresh"] == "real, moved afresh"
+    assert table["change (points)"]["real + synthetic, moved afresh"].startswith("-0.10 ± ")
+    assert table.kind["real + synthetic, 20 %"] == "With images of: draws around real images, 64-D, β = 0.01"
+    assert "real + 1/4 synthetic" not in table.index  # which was not trained
+
+
+def test_what_charts_are_drawn_from_has_a_row_for_each_classifier_that_was_trained(classifiers):
+    points = gains.by_images(classifiers, ["real", "synthetic_half"])
+    assert sorted(set(points.real_images)) == [6_000, 30_000] and set(points.arm) == {"real"}
+    assert np.allclose(sorted(points.accuracy), [96.0, 96.0, 96.2, 96.2])
+    curve = gains.by_updates(classifiers, ["real"]).groupby("updates").accuracy.mean()
+    assert curve.to_dict() == pytest.approx({500: 96.1, 1000: 96.6})
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"generator": "classified", "certainty": 0.5}, "samples, labelled by a classifier, 2-D, certainty ≥ 0.5"),
+        ({"generator": "regions", "split": "second_half"}, "samples, labelled by their region, 2-D, closed set"),
+        ({"pixels": "sample", "latent_dim": 16}, "one VAE that is told the label, 16-D, pixels drawn"),
+    ],
+)
+def test_a_generator_is_called_by_what_it_is(changes, name):
+    usual = {"generator": "conditional", "latent_dim": 2, "certainty": 0.0, "beta": 1.0, "task_weight": 0.0}
+    assert names.generator(usual | {"pixels": "mean", "split": "first_half"} | changes) == name
