@@ -15,6 +15,9 @@ INSTALL_GB := 8
 # Pythae, which only the benchmark needs: beside .venv, not in it, and on the same torch.
 BENCH := .bench
 
+# A file that make archive wrote: the report is built from it.
+export ARCHIVE ?=
+
 # What the scripts of workflow/ are about.
 OF = $(SCALE) --dataset '$(DATASET)' $(if $(CORES),--cores $(CORES))
 
@@ -25,7 +28,7 @@ LINTED := vaelib notebooks report workflow tests benchmarks
 export JUPYTER_PREFER_ENV_PATH := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help report status install test lint lab bench clean distclean
+.PHONY: help report status archive install test lint lab bench clean distclean
 
 help:  ## list the targets
 	@echo "make TARGET [SCALE=$(SCALE)] [DATASET=$(DATASET)] [CORES=N] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
@@ -33,10 +36,13 @@ help:  ## list the targets
 	@echo "CORES is how many runs may be at work at a time; without it, as many as there are cores to use."
 
 report: scale-exists $(INSTALLED)  ## run what is stale at SCALE and build its report in report/build/SCALE
-	@$(BIN) workflow/build.py $(OF)
+	@$(if $(ARCHIVE),$(BIN) workflow/archive.py report "$$ARCHIVE",$(BIN) workflow/build.py $(OF))
 
 status: scale-exists $(INSTALLED)  ## say what report would run, why and for how long, and how old the published report is
 	@$(BIN) workflow/status.py $(OF)
+
+archive: scale-exists $(INSTALLED)  ## pack what the report is made of, without weights: make report ARCHIVE=FILE needs no training
+	@$(BIN) workflow/archive.py pack $(SCALE) --dataset '$(DATASET)'
 
 install: $(INSTALLED)  ## set up .venv (every other target does so by itself)
 

@@ -1,0 +1,133 @@
+"""Keeps what a report is made of in one file, and makes the report of it again without training.
+
+`python workflow/archive.py pack SCALE` is `make archive`: records, arrays, histories and tables of a scale's finished
+runs, without weights, go into results/<scale>.tar.gz. `python workflow/archive.py report FILE`, or `make report
+ARCHIVE=FILE`, unpacks them into results/<scale>, where no finished run may be, and builds the report there is now from
+them: its words and drawings are today's, its numbers those of the archive.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
+
+import plan as plans  # noqa: E402
+from build import BuildError, only_build  # noqa: E402
+
+from vaelib.files import UserError, atomic  # noqa: E402
+
+CONTENTS = "archive.json"  # in the archive: the scale, the data set, the banner and the names of the runs
+RECORD, KEPT = "metrics.json", ("*.json", "*.csv", "arrays.safetensors")
+
+
+def pack(plan: plans.Plan) -> Path:
+    """Writes the archive of a plan's results and returns its path; raises BuildError where a run has no result."""
+    results, file = PROJECT / "results" / plan.name, PROJECT / "results" / f"{plan.name}.tar.gz"
+    if missing := [run for run in plan.runs if not (results / run / RECORD).is_file()]:
+        raise BuildError(f"{len(missing)} runs have no result, such as {missing[0]}: run make report first")
+    contents = {"scale": plan.scale, "dataset": plan.dataset, "banner": plan.banner, "runs": list(plan.runs)}
+    with atomic(file) as temporary, tempfile.TemporaryDirectory() as folder, tarfile.open(temporary, "w:gz") as archive:
+        description = Path(folder) / CONTENTS
+        description.write_text(json.dumps(contents, indent=1), encoding="utf-8")
+        archive.add(description, CONTENTS)
+        for run in plan.runs:
+            for pattern in KEPT:
+                for path in sorted((results / run).glob(pattern)):
+                    archive.add(path, f"{run}/{path.name}")
+    return file
+
+
+def unpack(file: Path, folder: Path) -> plans.Plan:
+    """Unpacks an archive into a folder, and returns the plan of its runs; raises BuildError for what is none."""
+    try:
+        with tarfile.open(file) as archive:
+            archive.extractall(folder, filter="data")
+        contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+        runs = {run: plans.Run(*run.split("/"), {}, {}, None) for run in contents["runs"]}
+        plan = plans.Plan(contents["scale"], contents["dataset"], runs, contents["banner"])
+        if not all(
+            plans.NAME.fullmatch(name) for run in runs.values() for name in (plan.name, run.experiment, run.name)
+        ):
+            raise ValueError("a name in it is none of a run")
+        if missing := [run for run in runs if not (folder / run / RECORD).is_file()]:
+            raise ValueError(f"{missing[0]} is missing")
+    except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BuildError(f"{file} is no archive that make archive wrote, or it is damaged ({reason})") from None
+    return plan
+
+
+def report(file: Path) -> list[Path]:
+    """Builds the report of an archive and returns its files; raises BuildError with what stood in the way."""
+    (PROJECT / "results").mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=PROJECT / "results", prefix=".archive-") as folder:
+        plan = unpack(file, Path(folder))
+        results = PROJECT / "results" / plan.name
+        with only_build(results):
+            if finished := next(iter(results.glob("*/*/notebook.ipynb")), None):
+                raise BuildError(
+                    f"{finished.parent.relative_to(PROJECT)} is a run of its own: make report SCALE={plan.scale} takes "
+                    f"those; to use the archive, rename or delete results/{plan.name} first"
+                )
+            for experiment in {run.experiment for run in plan.runs.values()}:
+                shutil.rmtree(results / experiment, ignore_errors=True)
+                (Path(folder) / experiment).rename(results / experiment)
+            _build(plan)
+    return [PROJECT / "report" / "build" / plan.name / f"report.{kind}" for kind in ("html", "pdf")]
+
+
+def _build(plan: plans.Plan) -> None:
+    """Gathers, executes the report's notebook and publishes it, as the Snakefile does."""
+    results, build = f"results/{plan.name}", f"report/build/{plan.name}"
+    notebook, executed = f"{results}/report/report.ipynb", f"{results}/logs/report.ipynb"
+    (PROJECT / results / "logs").mkdir(exist_ok=True)
+    runs = [f"{results}/{run}" for run in plan.runs]
+    gather = ["-m", "vaelib.runs.records", "gather", "--out", f"{results}/summary.json", *runs]
+    execute = ["-m", "papermill", "--no-progress-bar", "--log-output", "report/report.ipynb", executed]
+    execute += ["-p", "scale", plan.scale, "-p", "results", results]
+    publish = ["-m", "vaelib.report.publish", notebook, "--out", build, f"--banner={plan.banner}"]
+    _watch("gather", results, [], gather)
+    _watch("report", results, ["--executed", executed, "--keep", notebook], execute)
+    _watch("publish", results, [], publish)
+
+
+def _watch(name: str, results: str, options: list[str], command: list[str]) -> None:
+    watch = [sys.executable, "workflow/watch.py", name, "--log", f"{results}/logs/{name}.log", *options]
+    if subprocess.run([*watch, "--", sys.executable, *command], cwd=PROJECT, check=False).returncode:
+        raise BuildError("the lines above say what failed")
+
+
+def main() -> int:
+    """Parses the arguments, packs or builds, and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("pack", help="write results/SCALE.tar.gz")
+    command.add_argument("scale", help="a file of workflow/scales, without .yaml")
+    command.add_argument("--dataset", default=plans.USUAL, help="the images that it is about (default: MNIST)")
+    command = commands.add_parser("report", help="build the report of an archive")
+    command.add_argument("file", type=Path, help="what `pack` wrote")
+    options = parser.parse_args()
+    try:
+        if options.command == "pack":
+            file = pack(plans.load(PROJECT, options.scale, options.dataset))
+            name = file.relative_to(PROJECT)
+            print(f"{name}: {file.stat().st_size / 1e6:.1f} MB. make report ARCHIVE={name} builds its report")
+        else:
+            print("Built:", *[f"  {path.relative_to(PROJECT)}" for path in report(options.file)], sep="\n")
+    except (BuildError, plans.PlanError, UserError, OSError) as error:
+        print(f"No {'archive' if options.command == 'pack' else 'report'}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
