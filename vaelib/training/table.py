@@ -74,7 +74,7 @@ def places(table: Table, statistics: Float[Tensor, "images features"], most: int
     through log p(x, z) at that cell's latent and the eight around it.
     """
     side = math.isqrt(len(table.z))
-    axis = table.z[:side, 1].contiguous()
+    axes = torch.stack([table.z[::side, 0], table.z[:side, 1]])
     parts = []
     together = device.rows_at_once(table.z.device, 4 * len(table.z))
     for first in range(0, len(statistics), together):
@@ -84,7 +84,7 @@ def places(table: Table, statistics: Float[Tensor, "images features"], most: int
         neighbours = (cell[:, None] + around).clamp(0, side - 1)
         index = side * neighbours[..., 0] + neighbours[..., 1]
         g = score[image[:, None], index] + log_normal(table.z[index])
-        parts.append((image + first, *_parabola(g.unflatten(1, (3, 3)), axis, cell)))
+        parts.append((image + first, *_parabola(g.unflatten(1, (3, 3)), axes, cell)))
     image, mean, log_variance = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return Places(image, Posterior(mean, log_variance))
 
@@ -106,10 +106,12 @@ def _peaks(
 
 
 def _parabola(
-    g: Float[Tensor, "places 3 3"], axis: Float[Tensor, " side"], cell: Int64[Tensor, "places 2"]
+    g: Float[Tensor, "places 3 3"], axes: Float[Tensor, "2 side"], cell: Int64[Tensor, "places 2"]
 ) -> tuple[Float[Tensor, "places 2"], Float[Tensor, "places 2"]]:
     """Mean and log-variance at the top of the parabola through nine values on uneven steps."""
-    before, after = axis[cell] - axis[cell - 1], axis[cell + 1] - axis[cell]
+    both = torch.arange(2, device=cell.device)
+    left, centre, right = (axes[both, cell + offset] for offset in (-1, 0, 1))
+    before, after = centre - left, right - centre
     lower = torch.stack([g[:, 1, 1] - g[:, 0, 1], g[:, 1, 1] - g[:, 1, 0]], dim=1) / before
     upper = torch.stack([g[:, 2, 1] - g[:, 1, 1], g[:, 1, 2] - g[:, 1, 1]], dim=1) / after
     unit = (before + after) / 2  # of u = (z - m) / s, as in `step`
@@ -117,5 +119,5 @@ def _parabola(
     bend = -unit * (upper - lower)
     across = -(g[:, 2, 2] - g[:, 2, 0] - g[:, 0, 2] + g[:, 0, 0]) / 4
     curvature = torch.stack([bend[:, 0], across, across, bend[:, 1]], dim=1).unflatten(1, (2, 2))
-    q = Posterior(axis[cell], 2 * unit.log())
+    q = Posterior(centre, 2 * unit.log())
     return step(q, slope, curvature, torch.ones_like(across))
