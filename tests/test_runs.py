@@ -290,11 +290,14 @@ def test_a_run_that_fails_leaves_no_record(begin, images, monkeypatch):
     assert [path.name for path in run.folder.iterdir()] == ["parameters.json"]
 
 
-def test_a_number_that_json_does_not_know_is_not_recorded_as_one(begin, images):
+@pytest.mark.parametrize("number", [float("nan"), torch.tensor(float("inf")), np.float32("-inf")])
+def test_a_number_that_is_not_finite_is_no_result(begin, images, number):
     run = begin()
-    finish(run, images, {"elbo": float("nan")})
-    text = (run.folder / "metrics.json").read_text()
-    json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    with pytest.raises(RunError, match=r"All: elbo came out as no finite number.*a smaller learning_rate"):
+        finish(run, images, {"kl": 1.0, "elbo": number})
+    with pytest.raises(RunError, match="All: missing"):
+        run.finish(images, ["All"])
+    assert not (run.folder / "metrics.json").exists()
 
 
 def test_arrays_come_back_as_they_were(begin, images):

@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-SHOWN = re.compile(r"epoch \d|arm ")  # how the lines begin that a notebook prints to be seen while it runs
+SHOWN = re.compile(r"epoch \d|arm |collapsed: ")  # how lines begin that a notebook prints to be seen
 SILENCE = 30.0  # seconds without a line to show after which the job says that it is still alive
 IDENTITY = "identity.json"  # beside a run's record: what its result depends on
 GRACE = 5.0  # seconds that a job has to end when it is told to

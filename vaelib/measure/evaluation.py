@@ -10,7 +10,7 @@ from vaelib.exact.aggregate import hole_share
 from vaelib.exact.gaps import split_gap
 from vaelib.exact.inference import best_of_nine, gaussian_elbo, lookup
 from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
-from vaelib.measure import metrics
+from vaelib.measure import collapse, metrics
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence
 from vaelib.training.table import POINTS, decoded, stratified_normal
@@ -60,6 +60,7 @@ def likelihood(
         "elbo": elbo.mean(),
         "reconstruction": (elbo + kl).mean(),
         "kl": kl.mean(),
+        "sample_spread": collapse.sample_spread(model),
         "gap_images": len(few),
         "iwae_nll": -bounds[max(IMPORTANCE_SAMPLES)].mean(),
         **{f"iwae_{k}_bound": bound.mean() for k, bound in bounds.items()},
@@ -87,6 +88,7 @@ def likelihood(
             "estimate_bias": (result.log_px - _estimate(model, x, points)).mean(),
             "estimate_points": points**2,
         }
+    collapse.tell(float(numbers["kl"]), numbers["sample_spread"])
     return {name: float(value) for name, value in numbers.items()}, each
 
 

@@ -75,7 +75,7 @@ def accuracy(model: Classifier, images: data.Images) -> float:
 
 
 def accuracies(predicted: Int64[Tensor, " images"], labels: Int64[Tensor, " images"]) -> dict[str, float]:
-    """Accuracy on all images, and on those of each digit."""
+    """Accuracy on all images, and on those of each digit that there is."""
     correct = (predicted == labels).double()
     numbers = {"test_accuracy": correct.mean().item()}
-    return numbers | {f"test_accuracy_{y}": correct[labels == y].mean().item() for y in range(data.CLASSES)}
+    return numbers | {f"test_accuracy_{y}": correct[labels == y].mean().item() for y in labels.unique().tolist()}

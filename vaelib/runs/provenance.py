@@ -1,7 +1,6 @@
 """Where a record's numbers come from: the code, the libraries, the machine and its load."""
 
 import importlib.metadata
-import math
 import os
 import platform
 import subprocess
@@ -39,6 +38,5 @@ def _git(*arguments: str) -> str | None:
 
 
 def plain(value: Any) -> float | int | str | bool | None:
-    """A number as JSON knows it: tensors and numpy scalars have `item`, and what is not finite becomes null."""
-    value = value.item() if hasattr(value, "item") else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """A number as JSON knows it: tensors and numpy scalars have `item`."""
+    return value.item() if hasattr(value, "item") else value

@@ -6,6 +6,7 @@ another run's model, a part that is missing or older than the weights it describ
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -149,12 +150,21 @@ class Run:
         arrays: Mapping[str, np.ndarray | Tensor] | None = None,
         tables: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
-        """Add what a cell computed, under the heading it stands under; a second time it takes the first one's place."""
+        """Add what a cell computed, under the heading it stands under; a second time it takes the first one's place.
+
+        Raises `RunError` for a number that is not finite, such as those of a training that has diverged.
+        """
         self._check_parameters()
+        plain_numbers = {name: plain(number) for name, number in (numbers or {}).items()}
+        if lost := [name for name, n in plain_numbers.items() if isinstance(n, float) and not math.isfinite(n)]:
+            raise RunError(
+                f"{part}: {', '.join(lost)} came out as no finite number, so this is no result. If the loss became nan, "
+                "a smaller learning_rate may help, or precision='float32'."
+            )
         if untrained := [name for name in self._models if name not in self._trained]:
             raise RunError(f"{part}: {', '.join(untrained)} is not trained yet: run the cell that trains it first.")
         as_arrays = {n: a.detach().cpu().numpy() if isinstance(a, Tensor) else a for n, a in (arrays or {}).items()}
-        new = Part(dict(numbers or {}), as_arrays, dict(tables or {}), dict(self._trained), len(self._added))
+        new = Part(plain_numbers, as_arrays, dict(tables or {}), dict(self._trained), len(self._added))
         old = self._parts.get(part)
         self._added.append(part)
         self._parts[part] = new._replace(order=old.order) if old and new.same_as(old) else new
@@ -196,7 +206,7 @@ class Run:
         finished, target = datetime.now(UTC), self.config.target
         record = {
             "config": self.config.model_dump(),
-            "metrics": {name: plain(value) for name, value in self.numbers.items()},
+            "metrics": self.numbers,
             "provenance": {
                 **self.environment,
                 "notebook": self.config.notebook,
@@ -208,7 +218,7 @@ class Run:
                 "wall_seconds": round((finished - self.started).total_seconds(), 1),
             },
         }
-        self._write(RECORD, json.dumps(record, indent=2))
+        self._write(RECORD, json.dumps(record, indent=2, allow_nan=False))
         print(f"Written to {self.folder}: the record {RECORD}, and {', '.join(sorted(self._files()))}")
 
     # --- what belongs together -----------------------------------------------------------------------------------
