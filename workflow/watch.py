@@ -16,10 +16,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TextIO
 
 SHOWN = re.compile(r"epoch \d|arm |collapsed: ")  # how lines begin that a notebook prints to be seen
 SILENCE = 30.0  # seconds without a line to show after which the job says that it is still alive
 IDENTITY = "identity.json"  # beside a run's record: what its result depends on
+# What nbclient says of a kernel that found one of its ports taken: Jupyter picks them before it binds them, and of many
+# kernels that start together two may pick one. Nothing has run then, and the next try picks others.
+STILLBORN, TRIES = "Kernel died before replying to kernel_info", 3
 GRACE = 5.0  # seconds that a job has to end when it is told to
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that tell libraries how many to use
 REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # cuBLAS sums in one order; read when CUDA starts, so set before
@@ -53,22 +57,14 @@ class Watch:
         self.name, self.command, self.log = name, command, log
         self.started = self.said = time.monotonic()
         self.last = ""  # the last line of output: of a notebook that failed, its error
+        self.stillborn = False  # whether a kernel died before it began
+        self.process: subprocess.Popen | None = None
         # A folder of its own for each IPython, since those that start together trip over one another's history.
         self.ipython = log.with_suffix(".ipython").absolute()
         self.ipython.mkdir(parents=True, exist_ok=True)
-        environment = dict(os.environ, IPYTHONDIR=str(self.ipython), JUPYTER_PREFER_ENV_PATH="1")
-        environment |= dict.fromkeys(THREADS, str(threads)) | REPEATABLE
-        environment.pop("MPLBACKEND", None)  # one that the person's shell sets would keep figures out of notebooks
-        self.process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            preexec_fn=die_with_parent,
-        )
+        self.environment = dict(os.environ, IPYTHONDIR=str(self.ipython), JUPYTER_PREFER_ENV_PATH="1")
+        self.environment |= dict.fromkeys(THREADS, str(threads)) | REPEATABLE
+        self.environment.pop("MPLBACKEND", None)  # one that the shell sets would keep figures out of notebooks
 
     def say(self, text: str) -> None:
         """One line on the terminal, in one write, so that jobs side by side do not mix theirs."""
@@ -77,18 +73,37 @@ class Watch:
         sys.stdout.flush()
 
     def follow(self) -> int:
-        """Copies the output to the log, shows what should be seen, and returns the exit code."""
+        """Runs the command, with its output in the log and what should be seen on the screen; returns the exit code."""
         self.say("started")
         threading.Thread(target=self._say_so_if_silent, daemon=True).start()
         with self.log.open("w", encoding="utf-8") as log:
-            log.write(f"$ {shlex.join(self.command)}\n")
-            for line in self.process.stdout:
-                log.write(line)
-                log.flush()
-                if text := COLOURS.sub("", line).strip():
-                    self.last = text
-                if SHOWN.match(text):
-                    self.say(text)
+            for _ in range(TRIES):
+                code = self._run(log)
+                if code == 0 or not self.stillborn:
+                    break
+        return code
+
+    def _run(self, log: TextIO) -> int:
+        log.write(f"$ {shlex.join(self.command)}\n")
+        self.stillborn = False
+        self.process = subprocess.Popen(
+            self.command,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            preexec_fn=die_with_parent,
+        )
+        for line in self.process.stdout:
+            log.write(line)
+            log.flush()
+            self.stillborn |= STILLBORN in line
+            if text := COLOURS.sub("", line).strip():
+                self.last = text
+            if SHOWN.match(text):
+                self.say(text)
         return self.process.wait()
 
     def _say_so_if_silent(self) -> None:
@@ -99,6 +114,8 @@ class Watch:
 
     def stop(self) -> None:
         """Ends the command: politely, so that Jupyter can close its kernel, and then for good."""
+        if self.process is None:
+            return
         try:
             self.process.send_signal(signal.SIGINT)
             self.process.wait(GRACE)
