@@ -28,6 +28,7 @@ from vaelib.synthetic import arms, generators, samplers
 from vaelib.training.adversarial import VAEGANLoss
 from vaelib.training.classification import ClassifierLoss
 from vaelib.training.elbo import VAELoss
+from vaelib.training.lookup import LookupLoss
 from vaelib.training.loop import Settings, train
 from vaelib.training.loss import Loss
 from vaelib.training.marginal import MarginalLoss
@@ -158,6 +159,7 @@ LOSSES = {
     "elbo": lambda: VAELoss(VAE("conv"), kl_warmup_epochs=1),
     "iwae": lambda: VAELoss(VAE("mlp"), "iwae", samples=3),
     "marginal": lambda: MarginalLoss(VAE("mlp"), side=4),
+    "lookup": lambda: LookupLoss(VAE("mlp"), side=12),
     "sleep": lambda: VAELoss(VAE("mlp"), "sleep"),
     "residual": lambda: VAELoss(VAE("resmlp")),
     "gaussian": lambda: VAELoss(VAE("mlp", likelihood="gaussian"), "sleep", "C"),
@@ -230,7 +232,7 @@ def of_worth(few):
 
 
 MEASUREMENTS = {
-    "likelihood": lambda few: evaluation.likelihood(VAE("mlp").to(GPU), few.take(2), "A", 1),
+    "likelihood": lambda few: evaluation.likelihood(VAE("mlp").to(GPU), few.take(2), "A", 1, few.take(1)),
     "in three dimensions": lambda few: evaluation.likelihood(VAE("mlp", 3).to(GPU), few.take(2), "A", 1),
     "of grey pixels": lambda few: evaluation.likelihood(VAE("mlp", 2, "gaussian").to(GPU), few.take(2), "C", 1),
     "conditional": of_worth,
