@@ -17,11 +17,13 @@ sys.path.insert(0, str(PROJECT / "workflow"))
 import build
 import machine
 
+DIFFICULT = 'my próject\'s "copy" & {brackets} $HOME #1 ' + 40 * "long"
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """One toy project, built from nothing, which no test changes. Its path has a space."""
-    toy = make(tmp_path_factory.mktemp("a toy"))
+    """One toy project, built from nothing, which no test changes. Its path is as difficult as a path may be."""
+    toy = make(tmp_path_factory.mktemp("toys") / DIFFICULT)
     toy.command += ["--cores", "1"]  # so that the order in which runs start is certain
     toy.cold = toy.build()
     return toy
@@ -30,8 +32,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Toy:
 @pytest.fixture
 def toy(built: Toy, tmp_path: Path) -> Toy:
     """A finished toy project of the test's own: a copy, which is as up to date as what it was copied from."""
-    shutil.copytree(built.folder, tmp_path / "a toy", symlinks=True)
-    return Toy(tmp_path / "a toy")
+    shutil.copytree(built.folder, tmp_path / DIFFICULT, symlinks=True)
+    return Toy(tmp_path / DIFFICULT)
 
 
 @pytest.mark.slow

@@ -167,7 +167,8 @@ def build(scale: str, dataset: str, cores: int) -> None:
             archives.read(dataset, test, PROJECT / "data")  # fetched, or refused, before any run begins
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
-        print(f"Report at scale {scale} on {dataset}: {len(plan.runs)} runs", flush=True)
+        about = "" if dataset == plans.USUAL else f" on {dataset}"
+        print(f"Report at scale {scale}{about}: {len(plan.runs)} runs", flush=True)
         for line in identity.not_as_committed(plan.runs, PROJECT):
             print(line, flush=True)
         shares = machine.on_processor(cores)

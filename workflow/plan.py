@@ -190,7 +190,8 @@ def _runs(experiments: dict) -> list[Run]:
 @functools.cache
 def _parameters(notebook: Path) -> dict[str, object]:
     """What papermill can set, with the values that the notebook gives; None where a value is no constant."""
-    found = papermill.inspect_notebook(str(notebook))
+    path = str(notebook).replace("{", "{{").replace("}", "}}")  # papermill takes braces in a path for parameters
+    found = papermill.inspect_notebook(path)
     return {name: _constant(parameter["default"]) for name, parameter in found.items()}
 
 
