@@ -62,11 +62,12 @@ class Maps(nn.Module):
 
 
 class Architecture(NamedTuple):
-    """Builders of the two networks, and a line for the report's table (markdown, with citations)."""
+    """Builders of the two networks, and what the report calls them."""
 
     encoder: Callable[[int], nn.Module]  # outputs -> network on [batch, 784]
     decoder: Callable[[int, int], nn.Module]  # inputs, channels -> network to [batch, channels * 784]
-    description: str
+    description: str  # a line of the table of networks (markdown, with citations)
+    title: str = ""  # its name in texts, tables and figures: "residual, 4 × 512"; without one that in ARCHITECTURES
 
 
 def _layers(sizes: list[int], activation: type[nn.Module]) -> nn.Sequential:
@@ -75,7 +76,7 @@ def _layers(sizes: list[int], activation: type[nn.Module]) -> nn.Sequential:
     return nn.Sequential(*[m for linear in linears for m in (linear, activation())][:-1])
 
 
-def _perceptron(hidden: list[int], activation: type[nn.Module], description: str) -> Architecture:
+def _perceptron(hidden: list[int], activation: type[nn.Module], description: str, title: str = "") -> Architecture:
     """Fully connected: `hidden` sizes from the image to the latent, mirrored in the decoder."""
 
     def decoder(inputs: int, channels: int) -> nn.Module:
@@ -83,10 +84,10 @@ def _perceptron(hidden: list[int], activation: type[nn.Module], description: str
         rest = _layers([first, *others, channels * PIXELS], activation)
         return nn.Sequential(Lift(inputs, first, STEEP), activation(), *rest)
 
-    return Architecture(lambda outputs: _layers([PIXELS, *hidden, outputs], activation), decoder, description)
+    return Architecture(lambda outputs: _layers([PIXELS, *hidden, outputs], activation), decoder, description, title)
 
 
-def _residual(width: int, depth: int, description: str) -> Architecture:
+def _residual(width: int, depth: int, description: str, title: str = "") -> Architecture:
     """Residual perceptrons of `depth` blocks in encoder and decoder."""
 
     def network(first: nn.Module, outputs: int) -> nn.Module:
@@ -97,10 +98,11 @@ def _residual(width: int, depth: int, description: str) -> Architecture:
         lambda outputs: network(nn.Linear(PIXELS, width), outputs),
         lambda inputs, channels: network(Lift(inputs, width), channels * PIXELS),
         description,
+        title,
     )
 
 
-def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> Architecture:
+def _convolutional(channels: tuple[int, int], hidden: int, description: str, title: str = "") -> Architecture:
     """Two strided convolutions to 7 x 7 maps and a hidden layer; back by sub-pixel convolutions (Shi et al. 2016).
 
     Those compute four values at each place and lay them out as 2 x 2 pixels: what a transposed convolution does, in
@@ -137,16 +139,28 @@ def _convolutional(channels: tuple[int, int], hidden: int, description: str) -> 
             nn.Flatten(),
         )
 
-    return Architecture(encoder, decoder, description)
+    return Architecture(encoder, decoder, description, title)
 
 
 # An entry is all that an architecture is: notebooks, scales and the report know it by its name from then on.
 ARCHITECTURES: dict[str, Architecture] = {
-    "aevb": _perceptron([500], nn.Tanh, "one hidden layer of 500 tanh units [@kingma2014]"),
-    "mlp": _perceptron([256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units [@davidson2018]"),
-    "resmlp": _residual(512, 4, "512 GELU units, then four residual blocks of 512 with layer normalisation"),
-    "resmlp-wide": _residual(768, 5, "the same with 768 units and five blocks"),
+    "aevb": _perceptron(
+        [500], nn.Tanh, "one hidden layer of 500 tanh units, as in the original paper; steep [@kingma2014]", "500 tanh"
+    ),
+    "mlp": _perceptron(
+        [256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units; steep [@davidson2018]", "256–128 ReLU"
+    ),
+    "resmlp": _residual(
+        512,
+        4,
+        "512 units, then four residual blocks of 512 with layer normalisation [@he2016] and GELU [@hendrycks2016]",
+        "residual, 4 × 512",
+    ),
+    "resmlp-wide": _residual(768, 5, "the same with 768 units and five blocks", "residual, 5 × 768"),
     "conv": _convolutional(
-        (16, 32), 256, "two strided 4 x 4 convolutions (16, 32 maps), 256 ReLU units; back by sub-pixel ones [@shi2016]"
+        (16, 32),
+        256,
+        "two strided 4 × 4 convolutions (16, 32 maps), 256 ReLU units; back by sub-pixel ones [@shi2016]",
+        "convolutional",
     ),
 }
