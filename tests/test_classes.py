@@ -6,13 +6,15 @@ from matplotlib.text import Text
 
 from vaelib import classes
 from vaelib.plots import figures
+from vaelib.runs.run import Run
+from vaelib.runs.schemas import VAEParameters
 
 
 @pytest.fixture
 def about_fashion():
-    figures.about("FashionMNIST")
+    classes.about("FashionMNIST")
     yield
-    figures.about(classes.USUAL)
+    classes.about(classes.USUAL)
 
 
 def test_every_data_set_has_names_for_its_ten_classes():
@@ -31,9 +33,16 @@ def test_every_data_set_has_names_for_its_ten_classes():
         ("true digit", "true garment"),
     ],
 )
-def test_a_text_speaks_of_what_the_images_show_and_names_stay(text, said):
-    assert classes.reword(text, "FashionMNIST") == (said or text)
-    assert classes.reword(text, classes.USUAL) == text
+def test_a_text_speaks_of_what_the_images_show_and_names_stay(about_fashion, text, said):
+    assert classes.reword(text) == (said or text)
+    classes.about(classes.USUAL)
+    assert classes.reword(text) == text
+
+
+def test_a_run_on_other_images_has_figures_about_them(about_fashion, tmp_path):
+    for dataset, word in (("KMNIST", "character"), ("MNIST", "digit")):
+        Run(VAEParameters(run_dir=str(tmp_path), dataset=dataset))
+        assert classes.reword("digit") == word
 
 
 def test_figures_speak_of_what_their_images_show(about_fashion):

@@ -29,15 +29,24 @@ def of(dataset: str) -> Classes:
     return KNOWN.get(dataset, Classes("class", "classes", NUMBERS))
 
 
-def reword(text: str, dataset: str) -> str:
-    """A text about MNIST's digits as one about another data set: its name, and its word for a digit.
+_subject = USUAL
+
+
+def about(dataset: str) -> None:
+    """From here on figures and texts are about this data set: what `reword` gives says "garment" where one is shown."""
+    global _subject
+    _subject = dataset
+
+
+def reword(text: str) -> str:
+    """A text about MNIST's digits as one about the present data set: its name, and its word for a digit.
 
     A longer word that contains one of these stays as it is, such as `per_digit` or a name of a file.
     """
-    if dataset == USUAL:
+    if _subject == USUAL:
         return text
-    own = of(dataset)
-    for word, other in (("digits", own.plural), ("digit", own.noun), ("MNIST", dataset)):
+    own = of(_subject)
+    for word, other in (("digits", own.plural), ("digit", own.noun), ("MNIST", _subject)):
         text = re.sub(rf"(?<![\w./-]){word}(?![\w/-])", other, text)
         text = re.sub(rf"(?<![\w./-]){word.capitalize()}(?![\w/-])", other.capitalize(), text)
     return text

@@ -41,20 +41,11 @@ def new_figure(width: float = WIDTH, height: float = 2.4, **subplots):
     return figure, figure.subplots(**subplots)
 
 
-_subject = classes.USUAL  # the data set that figures are about
-
-
-def about(dataset: str) -> None:
-    """From here on figures are about this data set, and do not say "digit" of what is none."""
-    global _subject
-    _subject = dataset
-
-
 def describe(figure: Figure, alt: str) -> Figure:
-    """Attach the alternative text and return the figure, whose words are those of the data set that it is about."""
+    """Attach the alternative text and return the figure, in whose words `vaelib.classes` has its say."""
     for text in figure.findobj(Text):
-        text.set_text(classes.reword(text.get_text(), _subject))
-    figure.set_label(classes.reword(alt, _subject))
+        text.set_text(classes.reword(text.get_text()))
+    figure.set_label(classes.reword(alt))
     return figure
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Lt
 from pydantic import AfterValidator
 
 from vaelib import archives, device
@@ -51,6 +51,7 @@ def none_twice(names: list[str]) -> list[str]:
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
+Seed = Annotated[int, Ge(0), Lt(2**32)]
 Rate = Annotated[float, Gt(0)]
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 Dataset = Annotated[str, AfterValidator(_check_dataset)]
@@ -76,7 +77,7 @@ class Trained(Placed):
 
     batch_size: Positive
     learning_rate: Rate
-    seed: Count
+    seed: Seed
     precision: Precision
 
     def settings(self, **others: Any) -> Settings:

@@ -9,12 +9,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from vaelib.files import RunError, UserError, atomic, resolve
 
 RECORD = "metrics.json"
 BEGUN = "parameters.json"  # of a run that has begun: its notebook, and its parameters
+
+
+class Kept(dict[str, Any]):
+    """What a run's folder has, by name; another name is a `RunError` that names the folder."""
+
+    def __init__(self, content: Mapping[str, Any], folder: Path, kind: str):
+        super().__init__(content)
+        self._folder, self._kind = folder, kind
+
+    def __missing__(self, name: str) -> Any:
+        raise RunError(
+            f"{self._folder} has no {self._kind} {name}: it is a run of another notebook than is needed here."
+        )
 
 
 def notebook_of(folder: Path) -> str | None:
@@ -26,7 +40,7 @@ def notebook_of(folder: Path) -> str | None:
 
 
 def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:
-    """The record of a finished run, whose parameters must have the `wanted` values.
+    """The record of a finished run, whose parameters must have the `wanted` values; `notebook` is that which made it.
 
     Raises `RunError` when the folder is missing, has no record (the run failed or is not finished), a damaged one, or
     that of a run with other parameters or of another notebook.
@@ -40,13 +54,14 @@ def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         record = {part: record[part] for part in ("config", "metrics", "provenance")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error}). Delete the folder and run it again.") from error
+    record["config"] = Kept(record["config"], folder, "parameter")
+    made_by = {"notebook": record["provenance"].get("notebook")}
     for name, value in wanted.items():
-        if name not in record["config"]:
-            raise RunError(f"{folder} has no parameter {name}: it is a run of another notebook than is needed here.")
-        if record["config"][name] != value:
-            raise RunError(f"{folder} was run with {name} = {record['config'][name]!r}; {value!r} is needed here.")
+        found = (made_by if name in made_by else record["config"])[name]
+        if found != value:
+            raise RunError(f"{folder} was run with {name} = {found!r}; {value!r} is needed here.")
     return record
 
 
@@ -59,8 +74,12 @@ def read_records(folders: Sequence[str | Path], **wanted: Any) -> dict[str, dict
 
 
 def arrays(folder: str | Path) -> dict[str, np.ndarray]:
-    """What a run keeps besides its record."""
-    return load_file(resolve(folder) / "arrays.safetensors")
+    """What a run keeps besides its record; `RunError` when that is missing or damaged, and for an array it has not."""
+    path = resolve(folder) / "arrays.safetensors"
+    try:
+        return Kept(load_file(path), path.parent, "array")
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read ({error}). Run its notebook again.") from None
 
 
 def table(summary: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

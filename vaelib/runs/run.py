@@ -19,7 +19,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 
-from vaelib import data, device
+from vaelib import classes, data, device
 from vaelib.files import PROJECT_ROOT, RunError, atomic, resolve
 from vaelib.models.classifier import Classifier
 from vaelib.runs.parameters import Parameters
@@ -85,6 +85,7 @@ class Run:
             (self.folder / RECORD).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"run_dir {self.folder} cannot be written: {error.strerror}.") from error
+        classes.about(getattr(config, "dataset", classes.USUAL))  # so that its figures do not say "digit" of a shirt
         self._write(BEGUN, json.dumps({"notebook": config.notebook, "config": config.model_dump()}, indent=2))
 
     # --- models and their trainings ------------------------------------------------------------------------------
@@ -158,7 +159,7 @@ class Run:
         plain_numbers = {name: plain(number) for name, number in (numbers or {}).items()}
         if lost := [name for name, n in plain_numbers.items() if isinstance(n, float) and not math.isfinite(n)]:
             raise RunError(
-                f"{part}: {', '.join(lost)} came out as no finite number, so this is no result. If the loss became nan, "
+                f"{part}: {', '.join(lost)} came out as no finite number: this is no result. If the loss became nan, "
                 "a smaller learning_rate may help, or precision='float32'."
             )
         if untrained := [name for name in self._models if name not in self._trained]:

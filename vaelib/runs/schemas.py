@@ -17,6 +17,7 @@ from vaelib.runs.fields import (
     Precision,
     Rate,
     RunFolders,
+    Seed,
     Trained,
     none_twice,
     one_of,
@@ -49,7 +50,7 @@ class VAEParameters(Trained):
     encoder_epochs: Count = 0
     batch_size: Positive = 250
     learning_rate: Rate = 0.002
-    seed: Count = 0
+    seed: Seed = 0
     precision: Precision = "auto"
     device: Device = "auto"
     gap_images: Positive = 500
@@ -115,7 +116,7 @@ class ClassifierParameters(Trained):
     epochs: Positive = 4
     batch_size: Positive = 128
     learning_rate: Rate = 0.004
-    seed: Count = 0
+    seed: Seed = 0
     precision: Precision = "auto"
     device: Device = "auto"
 
@@ -144,7 +145,7 @@ class SynthesisParameters(Trained):
     learning_rate: Rate = 0.004
     updates: Positive = 1000
     nll_images: Count = 1000
-    seed: Count = 0
+    seed: Seed = 0
     precision: Precision = "auto"
     device: Device = "auto"
 
@@ -206,7 +207,7 @@ class AugmentationParameters(Trained):
     updates: Annotated[int | list[int], AfterValidator(_one_or_several)] = 1000
     batch_size: Positive = 128
     learning_rate: Rate = 0.004
-    seed: Count = 0
+    seed: Seed = 0
     precision: Precision = "auto"
     device: Device = "auto"
 
@@ -232,7 +233,7 @@ class VAEGANParameters(Trained):
     batch_size: Positive = 250
     learning_rate: Rate = 0.001
     images: Annotated[int, Ge(100)] = 10000
-    seed: Count = 0
+    seed: Seed = 0
     precision: Precision = "auto"
     device: Device = "auto"
 
@@ -254,5 +255,5 @@ class ExactTrainingParameters(Placed):
     vae_runs: RunFolders = ["results/notebook/vae"]
     points: Positive = 4096
     images: Positive = 300
-    seed: Count = 0
+    seed: Seed = 0
     device: Device = "auto"

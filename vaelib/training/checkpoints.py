@@ -36,7 +36,8 @@ def load(kind: type[M], path: Path, target: torch.device) -> M:
         model = kind(**json.loads(metadata["built_as"]))
         model.load_state_dict(tensors)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RunError(f"no {kind.__name__} could be read from {path} ({error}). Run its notebook again.") from None
+        reason = next(iter(str(error).splitlines()), type(error).__name__).strip()
+        raise RunError(f"no {kind.__name__} could be read from {path} ({reason}). Run its notebook again.") from None
     return model.to(target).eval()
 
 
