@@ -80,8 +80,7 @@ function drawTicks(pen, centre, half, size, place) {
     }
   }
   pen.fillText("z\u2082", 8, 14);
-  pen.textAlign = "right";
-  pen.fillText("z\u2081", size - 6, size - 8);
+  pen.fillText("z\u2081", size - 18, size - 8);
 }
 
 function drawStrokes(canvas, strokes, pointer, ink) {

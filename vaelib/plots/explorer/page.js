@@ -25,7 +25,6 @@ function openPage(root, data, arrays) {
     button.addEventListener("click", () => takeTest(at));
     return button;
   }
-
   function takeTest(at) {
     const named = data.named.findIndex((one) => one.at === at), x = testImage(at);
     const grey = named < 0 ? x : Float32Array.from(arrays.grey.subarray(784 * named, 784 * (named + 1)), (v) => v / 255);
@@ -33,16 +32,12 @@ function openPage(root, data, arrays) {
     take(x, grey, `Test image ${arrays.image[at]}, a ${arrays.label[at]}`, `#image=${arrays.image[at]}`);
     settle();
   }
-
   function take(x, grey, title, link) {
     Object.assign(state, { x, grey, title, turn: state.turn + 1, posterior: null, gaussians: [], moved: false });
     find(".link").href = link;
-    if (x) {
-      showPosterior(model.draft(x), "\u2248 ");
-    } else {
-      for (const cell of root.querySelectorAll("dd")) cell.textContent = "\u2013";
-      find("output").textContent = "Nothing is drawn.";
-    }
+    if (x) showPosterior(model.draft(x), "\u2248 ");
+    else for (const cell of root.querySelectorAll("dd")) cell.textContent = "\u2013";
+    if (!x) find("output").textContent = "Nothing is drawn.";
     drawAll();
   }
 
@@ -64,7 +59,6 @@ function openPage(root, data, arrays) {
     }
     showMark();
   }
-
   function showMark() { // the digit decoded there, and the test images around
     const [x, y] = state.mark;
     find(".mark-place").textContent = `z = (${number(x)}, ${number(y)})`;
@@ -72,7 +66,6 @@ function openPage(root, data, arrays) {
     const away = dots.map((dot, at) => [(dot[0] - x) ** 2 + (dot[1] - y) ** 2, at]).sort((a, b) => a[0] - b[0]);
     find(".nearest").replaceChildren(...away.slice(0, 6).map(([, at]) => imageButton(at, String(arrays.label[at]))));
   }
-
   function drawAll() {
     const shown = { ...state, dots, colours: data.colours, ink: ink() };
     drawPlane(plane.firstElementChild, view, shown);
@@ -81,11 +74,10 @@ function openPage(root, data, arrays) {
     const seen = find(".as-grey").checked ? state.grey : state.x;
     drawDigit(find(".seen"), seen || new Float32Array(784), shown.ink);
   }
-
   async function settle() { // when nothing moves any more, the decoder itself looks where the mass is
     const { x, turn, posterior } = state;
+    root.dataset.state = x ? "refining" : "ready";
     if (!x) return;
-    root.dataset.state = "refining";
     await pause();
     const refined = turn === state.turn && await model.refine(x, posterior, () => turn === state.turn);
     if (!refined) return;
@@ -95,19 +87,16 @@ function openPage(root, data, arrays) {
     find("output").textContent = `${text} Around it in the plane: ${find(".nearest").textContent.split("").join(" ")}.`;
     root.dataset.state = "ready";
   }
-
   function drawn(ended) {
     const grey = centred(state.strokes), start = performance.now();
     take(grey && data.binary ? binarised(grey) : grey, grey, "Your digit", "#");
     if (ended) settle();
     root.dataset.frame = (performance.now() - start).toFixed(1);
   }
-
   function soon(action) { // once a frame, however many events there are
     if (!waiting) requestAnimationFrame(() => { waiting = false; action(); });
     waiting = true;
   }
-
   const within = (event, element) => [0, 1].map((k) => {
     const box = element.getBoundingClientRect();
     return k ? (event.clientY - box.top) / box.height : (event.clientX - box.left) / box.width;
@@ -197,5 +186,5 @@ function openPage(root, data, arrays) {
   new ResizeObserver(drawAll).observe(plane);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
   addEventListener("hashchange", follow);
-  return { model, state, takeTest, testImage };
+  return { model: { ...model, moments, elbo }, state, centred, testImage };
 }

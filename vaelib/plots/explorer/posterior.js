@@ -2,6 +2,7 @@
 const STRETCH = 6; // points to a side of a table's cell: a step of a hundredth
 const NEAR = 8, FAR = 11; // nats below the highest point: what counts as the posterior, and where refining ends
 const FINEST = 1 / 4096, AREA = 100, MOST = 3000; // of a lattice's step, in points within NEAR nats, in points
+const SAMPLED = 4; // places where a draft is held against the decoder
 const SETTLED = 0.05; // nats between the sums over a lattice's black and white points; over both the error is far less
 const HERMITE = [[-2.3344142183, 0.0458758548], [-0.7419637843, 0.4541241452], [0.7419637843, 0.4541241452],
   [2.3344142183, 0.0458758548]]; // nodes and weights of order 4
@@ -59,14 +60,16 @@ function openModel(header, arrays) {
       const column = Math.round(u), row = Math.round(v);
       return splineAt(spline, side, column, row, weightsAt(u - column), weightsAt(v - row));
     });
+    const places = sampled(found), guessed = found.logJoint(places);
+    const off = logJoint(x, places).map((value, n) => value - guessed[n]); // what the table is off by
+    found.logPx += logSumExp(off) - Math.log(off.length);
     return found;
   }
 
   function posterior(points, size, origin) {
     const top = points.reduce((highest, point) => Math.max(highest, point[2]), -Infinity);
-    const found = { size, origin, top, logPx: logSumExp(points.map((point) => point[2])) + 2 * Math.log(size) };
-    found.points = points.filter((point) => point[2] > top - FAR);
-    return found;
+    const logPx = logSumExp(points.map((point) => point[2])) + 2 * Math.log(size);
+    return { size, origin, top, logPx, points: points.filter((point) => point[2] > top - FAR) };
   }
 
   // The same by the decoder, on a lattice of a fitting step that grows from the draft's points to where there is no
@@ -133,6 +136,16 @@ const pause = () => new Promise((resolve) => { // as setTimeout, which waits for
   port1.onmessage = () => { port1.close(); resolve(); };
   port2.postMessage(0);
 });
+
+// Places that stand for equal shares of a posterior, in the order of its lattice.
+function sampled({ points, size, origin, top }) {
+  const weights = points.map((point) => Math.exp(point[2] - top)), share = sum(weights, (weight) => weight) / SAMPLED;
+  let before = 0;
+  return points.filter((_, n) => {
+    const passed = Math.floor(before / share + 0.5);
+    return Math.floor((before += weights[n]) / share + 0.5) > passed;
+  }).map((point) => [0, 1].map((axis) => origin + point[axis] * size));
+}
 
 // Mean and standard deviation of a posterior along both axes: q by lookup.
 function moments({ points, size, origin, top }) {
