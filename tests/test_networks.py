@@ -53,7 +53,7 @@ def test_an_architecture_is_added_by_one_entry_and_named_in_no_other_list(monkey
     for schema in (schemas.VAEParameters, schemas.SynthesisParameters, schemas.VAEGANParameters):
         assert schema(architecture="linear").architecture == "linear"
     vaes = pd.DataFrame({"architecture": ["linear"], "parameters": [5504]})
-    assert tables.networks(vaes).iloc[0].tolist() == ["`linear`", "no hidden layer", "5,504"]
+    assert tables.networks(vaes).iloc[0].tolist() == ["linear", "no hidden layer", "5,504"]
     for notebook in (PROJECT_ROOT / "notebooks").glob("*.ipynb"):
         for line in notebook.read_text(encoding="utf-8").splitlines():
             assert sum(name in re.findall(r"[\w-]+", line.split("#")[-1]) for name in ARCHITECTURES) < 3, line

@@ -21,14 +21,20 @@ def values(report):
     return dict(exhibits._flatten(report.values()))
 
 
+EXACT = "convolutional, by log p(x)"
+
+
 def without(experiment, **changes):
     """The made-up records without one experiment, or one run, and with others instead."""
     return {name: run for name, run in made_up_scale.records().items() if not name.startswith(experiment)} | changes
 
 
 def test_runs_are_found_by_what_they_are_whatever_they_are_called(report):
-    assert report.ranking == ["conv", "mlp"]
-    assert {model: run.name for model, run in report.runs.items()} == {"conv": "vae/conv-seed0", "mlp": "vae/mlp-seed1"}
+    assert report.ranking == ["convolutional", "256–128 ReLU"]
+    assert {model: run.name for model, run in report.runs.items()} == {
+        "convolutional": "vae/conv-seed0",
+        "256–128 ReLU": "vae/mlp-seed1",
+    }
     assert list(report.shown.index) == ["vae/conv-seed0", "vae/mlp-seed1"]
     assert (report.best.name, report.plane.name, report.exact_plane.name) == (
         "vae/conv-seed0", "latent_space/third", "latent_space/first",
@@ -44,14 +50,14 @@ def test_the_plane_is_that_of_the_best_architecture_that_was_looked_into_and_so_
     records["vae/mlp-seed1"]["metrics"]["hole_share"] = 0.5
     found = Report(made_up_scale.write(tmp_path, records))
     assert (found.best.name, found.plane.name) == ("vae/conv-seed0", "latent_space/second")
-    assert found.values()["plane"] == {"model": "mlp", "hole": 50.0, "exact": "deep"}
+    assert found.values()["plane"] == {"model": "256–128 ReLU", "hole": 50.0, "exact": EXACT}
 
 
 def test_the_exact_plane_is_that_of_the_best_decoder_that_was_looked_into(tmp_path):
     worse = made_up_scale.vae("conv", 126.0, objective="marginal", importance_samples=32, encoder_epochs=2)
     records = {"latent_space/early": made_up_scale.record({"vae_run": "vae/worse-seed0"}, {})} | made_up_scale.records()
     found = Report(made_up_scale.write(tmp_path, records | {"vae/worse-seed0": worse}))
-    assert found.exact_plane.name == "latent_space/first" and found.values()["exact"]["model"] == "deep"
+    assert found.exact_plane.name == "latent_space/first" and found.values()["exact"]["model"] == f"{EXACT} (deep)"
 
 
 def test_classifiers_that_were_trained_otherwise_are_not_mixed(tmp_path):
@@ -64,7 +70,7 @@ def test_a_vaegan_is_compared_with_the_vae_of_its_architecture_whatever_that_is_
     records = made_up_scale.records()
     records["vaegan/any"]["config"]["compared_runs"] = ["any/vae/grey-seed0", "any/vae/deep-seed0", "any/vae/mlp-seed1"]
     records["vaegan/any"]["config"]["architecture"] = "mlp"
-    assert Report(made_up_scale.write(tmp_path / "a", records)).values()["vaegan"]["plain"] == "mlp"
+    assert Report(made_up_scale.write(tmp_path / "a", records)).values()["vaegan"]["plain"] == "256–128 ReLU"
     records["vaegan/any"]["config"]["architecture"] = "conv"
     with pytest.raises(RunError, match="not compared with the VAE of its own architecture"):
         Report(made_up_scale.write(tmp_path / "b", records)).values()
@@ -98,13 +104,13 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("count.architectures", 2),
         ("count.test", "all 4 test images"),
         ("count.gap", 3),
-        ("best.model", "conv"),
+        ("best.model", "convolutional"),
         ("best.nll", "130.00"),
         ("best.bound", "131.00"),  # 130 of all, plus 130 - 129 on the first
         ("best.gap", 2.0),
         ("best.amortisation_share", 75.0),
         ("best.lead", "5.0 nats before `mlp` (less than the 95 % interval over seeds, so not for certain)"),
-        ("worst.model", "mlp"),
+        ("worst.model", "256–128 ReLU"),
         ("one_in", "1,097"),
         ("identity.excess", 0.5),
         ("identity.runs", 5),
@@ -114,12 +120,12 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("confusions", "30 % of the 4s (for 9), 20 % of the 9s (for 4), 10 % of the 5s (for 3)"),
         ("share.most", 1),
         ("share.fewest_percent", 5.0),
-        ("plane.model", "conv"),
+        ("plane.model", "convolutional"),
         ("plane.hole", 12.5),
-        ("plane.exact", "deep"),
+        ("plane.exact", EXACT),
         ("knn.600", 70.0),
-        ("exact.model", "deep"),
-        ("exact.twin", "conv"),
+        ("exact.model", EXACT),
+        ("exact.twin", "convolutional"),
         ("exact.price", 6.0),
         ("exact.points", "1,024"),
         ("exact.encoder_still", 3.0),
@@ -145,8 +151,8 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("worth.moved_told", "no gain of 0.1 points or more"),
         ("judge.error", 1.0),
         ("vaegan.distance", "220"),
-        ("vaegan.plain", "conv"),
-        ("vaegan.nearest", "deep"),
+        ("vaegan.plain", "convolutional"),
+        ("vaegan.nearest", EXACT),
         ("vaegan.sharper", 4.0),
         ("vaegan.real_recall", 86.0),
         ("task.weight", "10"),
@@ -169,7 +175,10 @@ def test_where_part_of_the_test_images_was_used_that_is_told(tmp_path):
 
 def test_the_published_architecture_is_told_of_where_it_is_among_the_runs(values, tmp_path):
     assert "135.00 ± 12.71 exactly" in values["published.here"]
-    assert "`mlp` is the published N-VAE: 136.00 ± 12.71 against 135.73" in values["published.sentence"]
+    assert (
+        "*256–128 ReLU* has the layers of the published N-VAE: 136.00 ± 12.71 against 135.73"
+        in values["published.sentence"]
+    )
     others = made_up_scale.records()
     for name in ("vae/mlp-seed1", "vae/mlp-seed2"):
         others[name.replace("mlp", "aevb")] = made_up_scale.vae("aevb", 140.0)

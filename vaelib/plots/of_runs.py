@@ -161,16 +161,16 @@ def vaegan_losses(history: pd.DataFrame) -> Figure:
     return charts.loss_curves(history, ["feature", "kl", "mislead", "tell_apart"])
 
 
-def vaegan_samples(arrays: Arrays) -> Figure:
-    """Samples of the VAE-GAN and of what it is compared with."""
-    sheets = _vaegan_first(part(arrays, "samples"))
+def vaegan_samples(arrays: Arrays, names: Mapping[str, str] | None = None) -> Figure:
+    """Samples of the VAE-GAN and of what it is compared with; `names` are other ones than those of the runs."""
+    sheets = _vaegan_first(part(arrays, "samples"), names)
     alt = f"Sheets of 100 samples, a sheet a model: {', '.join(sheets)}."
     return figures.galleries(sheets, 10, alt, across=3)
 
 
-def vaegan_shares(arrays: Arrays) -> Figure:
-    """How often each digit comes among the samples of each model."""
-    return charts.class_shares(_vaegan_first(part(arrays, "shares")))
+def vaegan_shares(arrays: Arrays, names: Mapping[str, str] | None = None) -> Figure:
+    """How often each digit comes among the samples of each model; `names` are other ones than those of the runs."""
+    return charts.class_shares(_vaegan_first(part(arrays, "shares"), names))
 
 
 def vaegan_reconstructions(arrays: Arrays) -> Figure:
@@ -191,9 +191,10 @@ def pleasing(arrays: Arrays) -> Figure:
     return _mistaken(arrays["pleasing"], arrays["pleasing_label"], arrays["pleasing_judged"])
 
 
-def _vaegan_first(by_model: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same in one order, whether as computed or from a file, which sorts by name."""
-    return dict(sorted(by_model.items(), key=lambda item: (item[0] != "vaegan", item[0])))
+def _vaegan_first(by_model: dict[str, np.ndarray], names: Mapping[str, str] | None) -> dict[str, np.ndarray]:
+    """The same by their names and in one order, whether as computed or from a file, which sorts by name."""
+    ordered = sorted(by_model.items(), key=lambda item: (item[0] != "vaegan", item[0]))
+    return {(names or {}).get(model, model): values for model, values in ordered}
 
 
 def _sheet(images: np.ndarray, columns: int, title: str, alt: str) -> Figure:

@@ -5,11 +5,11 @@ Each takes a `Report` and returns a Matplotlib figure that carries what is to be
 
 from matplotlib.figure import Figure
 
-from vaelib.plots import charts, explorer, figures
+from vaelib.plots import charts, explorer, figures, of_runs
 from vaelib.plots.explorer import printed
 from vaelib.report import frames, gains, names
 from vaelib.report.report import Report
-from vaelib.report.summary import model_name
+from vaelib.report.summary import run_name
 from vaelib.synthetic.arms import ARMS
 
 FAILURES = 30  # of each kind
@@ -45,6 +45,22 @@ def bound(report: Report) -> Figure:
     return charts.bound_curve(*frames.bounds(report.shown))
 
 
+def objective_gaps(report: Report) -> Figure:
+    """Where the nats of decoders trained by different objectives go, one seed of each."""
+    ordered = report.objectives.sort_values(["architecture", "exact_nll"]).set_index("model")
+    return charts.gap_bars(ordered.assign(exact_nll=ordered.gap_exact_nll))
+
+
+def vaegan_samples(report: Report) -> Figure:
+    """Samples of the VAE-GAN and of what it is compared with."""
+    return of_runs.vaegan_samples(report.vaegan.arrays, report.names_of_compared())
+
+
+def vaegan_shares(report: Report) -> Figure:
+    """How often each digit comes among the samples of each of them."""
+    return of_runs.vaegan_shares(report.vaegan.arrays, report.names_of_compared())
+
+
 def walk(report: Report) -> tuple[str, Figure, str, str]:
     """The explorer as HTML, what stands for it in print, the model that both are of, and the line on its run.
 
@@ -53,7 +69,8 @@ def walk(report: Report) -> tuple[str, Figure, str, str]:
     looks = [report.plane, *report.summary.runs("latent_space")]
     light = [look for look in looks if 0 < len(look.arrays.get("page.body", ())) <= PAGE_BYTES]
     look = (light or looks)[0]
-    return explorer.page(look.arrays), printed.example(look.arrays), model_name(look.config["vae_run"]), look.source
+    model = report.vaes.model[run_name(look.config["vae_run"])]
+    return explorer.page(look.arrays), printed.example(look.arrays), model, look.source
 
 
 def failures(report: Report) -> Figure:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from vaelib.models.networks import ARCHITECTURES
+
 KINDS = {
     "classified": "samples, labelled by a classifier",
     "regions": "samples, labelled by their region",
@@ -12,6 +14,7 @@ KINDS = {
     "per_digit": "one VAE for each digit",
     "around": "draws around real images",
 }
+OBJECTIVES = {"iwae": "IWAE, K = {}", "marginal": "by log p(x)", "lookup": "q looked up"}
 
 
 def generator(config: Mapping[str, Any] | pd.Series) -> str:
@@ -28,3 +31,34 @@ def generator(config: Mapping[str, Any] | pd.Series) -> str:
     if config["split"] == "second_half":
         parts.append("closed set")
     return ", ".join(parts)
+
+
+def network(architecture: str) -> str:
+    """The title of a network, or where it has none its name."""
+    known = ARCHITECTURES.get(architecture)
+    return known.title if known and known.title else architecture
+
+
+def vaes(frame: pd.DataFrame) -> pd.Series:
+    """Names of VAEs by their runs: the network, and what is unusual about its training; runs of a model share one.
+
+    Where two models would have the same name, what the scale calls them stands behind it.
+    """
+    called = pd.Series({run: _vae(row) for run, row in frame.iterrows()}, name="model")
+    models = frame.model.groupby(called).transform("nunique")
+    return called.where(models == 1, called + " (" + frame.model + ")")
+
+
+def _vae(run: pd.Series) -> str:
+    parts = [network(run.architecture), OBJECTIVES.get(run.objective, "").format(run.importance_samples)]
+    if run.objective == "elbo" and run.importance_samples > 1:
+        parts.append(f"{run.importance_samples} draws")
+    if run.latent_dim != 2:
+        parts.append(f"{run.latent_dim}-D")
+    if run.protocol != "A":
+        parts.append("grey pixels" if run.protocol == "B" else f"{run.likelihood.replace('_', ' ')} pixels")
+    if run.kl_warmup_epochs:
+        parts.append("KL warm-up")
+    if run.precision != "auto":
+        parts.append(run.precision)
+    return ", ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ from vaelib.report import names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
-from vaelib.report.summary import FinishedRun, Summary, compared_samples, model_name, run_name, source
+from vaelib.report.summary import FinishedRun, Summary, compared_samples, run_name, source
 
 
 class Report:
@@ -31,6 +31,7 @@ class Report:
         self.summary = Summary(results)
 
         self.vaes = self.summary.frame("vae")
+        self.vaes["model"] = names.vaes(self.vaes)
         self.compared = plain_runs(self.vaes)
         if self.compared.architecture.nunique() < 2:
             raise RunError(f"{results} has fewer than two architectures under protocol A to compare.")
@@ -47,7 +48,7 @@ class Report:
         self.objectives = self._named(self.vaes, self.exact_training.config["vae_runs"])
         self.vaegans = self.summary.frame("vaegan")
         self.vaegan = self.summary.runs("vaegan")[0]
-        self.samples = compared_samples(self.summary.runs("vaegan"))
+        self.samples = compared_samples(self.summary.runs("vaegan"), self.vaes.model.to_dict())
 
         on_all = self.summary.frame("classifier").query("split == 'train'")
         self.on_all = on_all[on_all.model == on_all.model.iloc[0]]
@@ -68,7 +69,6 @@ class Report:
         """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings."""
         parts = [
             {"results": self.results, "count": self._counts(), "kinds": names.KINDS},
-            architectures.networks(set(self.vaes.architecture)),
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),
@@ -103,9 +103,9 @@ class Report:
     def _seen(self) -> dict[str, Any]:
         """Whose planes are shown, and the share of holes in the first, in per cent."""
         return {
-            "model": model_name(self.plane_vae.name),
+            "model": self.vaes.model[self.plane_vae.name],
             "hole": 100 * self.plane_vae.record["metrics"]["hole_share"],
-            "exact": model_name(run_name(self.exact_plane.config["vae_run"])),
+            "exact": self.vaes.model[run_name(self.exact_plane.config["vae_run"])],
         }
 
     def _look(self, models: list[str], kind: str) -> FinishedRun:
@@ -126,6 +126,10 @@ class Report:
         if same.empty:
             raise RunError(f"{self.vaegan.name} was not compared with the VAE of its own architecture.")
         return same.model.iloc[0]
+
+    def names_of_compared(self) -> dict[str, str]:
+        """The models that the VAE-GAN was compared with by the names of their runs' folders, and its own."""
+        return {run.removeprefix("vae/"): model for run, model in self.vaes.model.items()} | {"vaegan": "VAE-GAN"}
 
     @staticmethod
     def _named(frame: pd.DataFrame, folders: list[str]) -> pd.DataFrame:

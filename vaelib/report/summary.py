@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,13 @@ def source(runs: Sequence[FinishedRun]) -> str:
     return "; ".join([", ".join(run.name for run in runs), ", ".join(shared)]).rstrip("; ")
 
 
-def compared_samples(runs: Sequence[FinishedRun]) -> pd.DataFrame:
-    """The measures of samples by model (a column) and seed: what the runs of `notebooks/vaegan.ipynb` compared."""
+def compared_samples(runs: Sequence[FinishedRun], names: Mapping[str, str]) -> pd.DataFrame:
+    """The measures of samples by model (a column) and seed: what the runs of `notebooks/vaegan.ipynb` compared.
+
+    `names` are those of the VAEs among them by their runs.
+    """
     everything = pd.concat([run.csv("comparison").assign(run=run.name) for run in runs], ignore_index=True)
-    return everything.assign(model=everything.model.map(model_name))
+    return everything.assign(model=[names.get(f"vae/{name}", model_name(name)) for name in everything.model])
 
 
 def published_likelihoods() -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from vaelib.models.networks import ARCHITECTURES
+from vaelib.report import names
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import Summary
 from vaelib.report.words import counted, listed, with_interval
@@ -27,7 +28,7 @@ def networks(vaes: pd.DataFrame) -> pd.DataFrame:
     """The architectures among the runs: name, description, number of weights."""
     return pd.DataFrame(
         {
-            "name": f"`{name}`",
+            "name": names.network(name),
             "layers": architecture.description,
             "weights": f"{vaes[vaes.architecture == name].parameters.iloc[0]:,.0f}",
         }
@@ -37,14 +38,10 @@ def networks(vaes: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
-    """The training parameters of each group of seeds, from the records; a parameter that no run used is left out.
-
-    So is the architecture, where every name begins with it.
-    """
+    """The training parameters of each group of seeds, from the records; a KL warm-up that no run had is left out."""
     rows = pd.DataFrame(
         {
-            "run": f"`{model}`",
-            "architecture": f"`{group.architecture.iloc[0]}`",
+            "model": model,
             "images": f"{group.train_images.iloc[0] or 55_000:,}",
             "protocol": group.protocol.iloc[0],
             "objective": _objective(group.iloc[0]),
@@ -58,11 +55,7 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
         }
         for model, group in vaes.groupby("model", sort=False)
     )
-    unused = {
-        "architecture": all(run.model.startswith(run.architecture) for run in vaes.itertuples()),
-        "KL warm-up": (rows["KL warm-up"] == "none").all(),
-    }
-    return rows.drop(columns=[name for name, is_unused in unused.items() if is_unused])
+    return rows.drop(columns="KL warm-up") if (rows["KL warm-up"] == "none").all() else rows
 
 
 def other_training(summary: Summary) -> pd.DataFrame:
@@ -82,7 +75,7 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
     images = run.get("real_images") or run.train_images or (27_500 if half else 55_000)
     return {
         "trained": kind,
-        "run": f"`{model}`",
+        "model": names.generator(run) if "generator" in run else model,
         "images": f"{images:,.0f}",
         "length": counted(int(run.epochs), "epoch") if "epochs" in run else _updates(run.updates),
         "batch": run.batch_size,
@@ -147,8 +140,8 @@ def _measured(group: pd.DataFrame) -> dict[str, str]:
     """A model and its measurements, means over its seeds: the columns of both tables of likelihoods."""
     run = group.iloc[0]
     return {
-        "model": f"`{run.model}`",
-        "decoder": f"`{run.architecture}`",
+        "model": run.model,
+        "decoder": names.network(run.architecture),
         "trained by": _objective(run),
         "epochs": f"{run.epochs}",
         "ELBO": with_interval(group.elbo),
@@ -178,7 +171,7 @@ def realism(compared: pd.DataFrame) -> pd.DataFrame:
     """Samples of models against real images: means over seeds with intervals, a row a model."""
     return pd.DataFrame(
         {
-            "samples of": f"`{model}`" if model != "training images" else model,
+            "samples of": model,
             "Fréchet distance": with_interval(group.frechet_distance, digits=1),
             "precision (%)": with_interval(100 * group.precision, digits=1),
             "recall (%)": with_interval(100 * group.recall, digits=1),

@@ -1,7 +1,7 @@
 """Which model is best and by how much, and whether the numbers hold together."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,26 +13,7 @@ from vaelib.report.tables import importance_weighted
 from vaelib.report.words import listed, with_interval
 
 PUBLISHED = "mlp"  # the architecture with the layers of the published N-VAE (Davidson et al. 2018)
-STEEP = ("aevb", "mlp")  # the architectures of the project whose decoders start with `networks.STEEP`
-REASONS = {  # why an architecture is among those of the project
-    "aevb": "`aevb` has the layers of the original paper.",
-    "mlp": "`mlp` has the layers of the published comparison in @sec:results.",
-    "resmlp": "`resmlp` asks whether depth helps: its residual blocks add to their input [@he2016], with GELU "
-    "activations [@hendrycks2016], so that gradients reach all layers.",
-    "conv": "`conv` asks whether it helps to know that pixels have neighbours.",
-}
 NO_TRAINING = {"run_dir", "device", "seed", "architecture", "test_images", "gap_images"}  # parameters of other things
-
-
-def networks(architectures: Collection[str]) -> dict[str, Any]:
-    """Why these architectures were taken, and which start steep; of one that was added the table says all there is."""
-    steep = [f"`{name}`" for name in STEEP if name in architectures]
-    return {
-        "networks": {
-            "steep": f"; that of {listed(steep)} starts three times as steep as usual" if steep else "",
-            "reasons": "".join(f" {reason}" for name, reason in REASONS.items() if name in architectures),
-        }
-    }
 
 
 def comparison(plain: pd.DataFrame) -> dict[str, Any]:
@@ -72,7 +53,7 @@ def curves(history: pd.DataFrame, model: str) -> dict[str, Any]:
     last = max(1, len(elbo) // 5)
     period = "the last epoch" if last == 1 else f"the last {last} epochs"
     change = elbo[-1] - elbo[-1 - last]
-    return {"curves": {"last": f" In {period} the validation ELBO of `{model}` changed by {change:+.2f} nats."}}
+    return {"curves": {"last": f" In {period} the validation ELBO of *{model}* changed by {change:+.2f} nats."}}
 
 
 def bound(shown: pd.DataFrame) -> dict[str, Any]:
@@ -113,8 +94,8 @@ def _published(runs: pd.DataFrame) -> dict[str, str]:
     nll, bound = _likelihoods(runs, model).values()
     return {
         "here": f" (which here reaches {nll} exactly, {bound} estimated by the bound)",
-        "sentence": f"Like for like, `{model}` is the published N-VAE: {bound} against 135.73 ± 0.83, which was "
-        "trained for longer and with a KL warm-up.",
+        "sentence": f"*{model}* has the layers of the published N-VAE: {bound} against 135.73 ± 0.83. (That one was "
+        "trained for longer, in smaller batches, and with a KL warm-up.)",
     }
 
 
@@ -127,8 +108,8 @@ def _lead(vaes: pd.DataFrame, order: list[str]) -> str:
     """By how much the first of these models is better than the second, and than the last if that is another."""
     best, second, *others = order
     nll = vaes.groupby("model").exact_nll.mean()
-    lead = f"{nll[second] - nll[best]:.1f} nats before `{second}`{_caution(vaes, best, second)}"
-    return f"{lead} and {nll[others[-1]] - nll[best]:.1f} before `{others[-1]}`" if others else lead
+    lead = f"{nll[second] - nll[best]:.1f} nats before *{second}*{_caution(vaes, best, second)}"
+    return f"{lead} and {nll[others[-1]] - nll[best]:.1f} before *{others[-1]}*" if others else lead
 
 
 def _caution(vaes: pd.DataFrame, best: str, second: str) -> str:

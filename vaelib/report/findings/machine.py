@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
-from vaelib.report.summary import FinishedRun, Summary, model_name
+from vaelib.report import names
+from vaelib.report.summary import FinishedRun, Summary
 from vaelib.report.words import as_text
 
 PRECISIONS = {
@@ -28,8 +29,8 @@ class Compared(NamedTuple):
 
 
 COMPARED = (
-    Compared("vae/", lambda c: c["objective"] == "elbo", "exact_nll", 1, "nats", "`{model}` by the ELBO"),
-    Compared("vae/", lambda c: c["objective"] == "marginal", "exact_nll", 1, "nats", "`{model}` on $\\log p(x)$"),
+    Compared("vae/", lambda c: c["objective"] == "elbo", "exact_nll", 1, "nats", "*{model}* by the ELBO"),
+    Compared("vae/", lambda c: c["objective"] == "marginal", "exact_nll", 1, "nats", "*{model}* on $\\log p(x)$"),
     Compared("classifier/", lambda _: True, "test_accuracy", 100, "points of accuracy", "the classifier"),
 )
 
@@ -74,7 +75,7 @@ def _cost(kind: Compared, runs: list[FinishedRun], usual: str) -> str:
     fast, slow = (pd.DataFrame([run.record["metrics"] for run in side]) for side in zip(*pairs, strict=True))
     mean, half = mean_interval(kind.scale * (fast[kind.metric] - slow[kind.metric]))
     longer = (slow.train_seconds / fast.train_seconds).mean()
-    what = kind.words.format(model=model_name(pairs[0][0].name))
+    what = kind.words.format(model=names.network(pairs[0][0].config.get("architecture", "")))
     return f"{what} {as_text(mean, half)} {kind.unit} (float32 took {longer:.1f} times as long)"
 
 

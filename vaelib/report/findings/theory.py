@@ -42,7 +42,7 @@ def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
             "points": f"{run.importance_samples**run.latent_dim:,}",
             "encoder_epochs": int(run.encoder_epochs),
             "encoder_still": float(fitting[-1] - fitting[-2]) if len(fitting) > 1 else 0.0,
-            "twin": run.architecture,
+            "twin": names.network(run.architecture),
             "twin_nll": with_interval(twins.exact_nll),
             "twin_gap": -twin.elbo - twin.exact_nll,
             "twin_approximation_gap": twin.approximation_gap,
