@@ -15,7 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from vaelib import data
 from vaelib.exact.inference import gaussian_elbo
-from vaelib.models.vae import log_normal
+from vaelib.measure import offline
+from vaelib.models.vae import VAE, log_normal
 from vaelib.plots import explorer
 from vaelib.report import exhibits, publish
 
@@ -139,6 +140,43 @@ def test_the_decoder_in_the_page_gives_the_images_and_log_p_of_the_package(visit
         )
         assert np.abs(np.array(images) - small.model.images(latents).numpy()).max() < 0.02
     assert np.abs(np.array(joint) - expected.numpy()).max() < 1.0  # a thousandth of what is there: rounded weights
+
+
+@pytest.mark.parametrize(
+    ("architecture", "likelihood"),
+    [("resmlp", "bernoulli"), ("conv", "gaussian"), ("aevb", "continuous_bernoulli")],
+)
+def test_every_kind_of_layer_and_likelihood_is_computed_in_the_page(browser, mnist, tmp_path, architecture, likelihood):
+    """Before any training, with grey images: the networks of the page against those of the package."""
+    torch.manual_seed(0)
+    model, images = VAE(architecture, likelihood=likelihood).eval(), mnist["test"].take(20)
+    x = data.grey(images.images)
+    with torch.no_grad():
+        q = model.posterior(x)
+        nothing = np.zeros(20, np.float32)
+        known = offline.Test(images, "B", q, nothing, nothing)
+        page_at = tmp_path / "page.html"
+        arrays = offline.offline(model, known, {"first": 0})
+        page_at.write_text(f"<!DOCTYPE html><meta charset=utf-8>{explorer.page(arrays)}", "utf-8")
+        page = browser.new_page()
+        page.goto(page_at.as_uri())
+        page.wait_for_selector(READY)
+        mean, deviation, image, joint, grey = page.evaluate(
+            """() => {
+              const { model, testImage } = document.querySelector(".latent-explorer").explorer, x = testImage(3);
+              const q = model.encode(x), z = [[0.5, -1], [2, 0.25], [-1, -1]];
+              return [q.mean, q.deviation, [...model.image(z[0])], model.logJoint(x, z), [...x]];
+            }"""
+        )
+        page.close()
+        z = torch.tensor([[0.5, -1], [2, 0.25], [-1, -1]])
+        assert np.abs(np.array(grey) - x[3].numpy()).max() < 1e-6
+        assert mean == pytest.approx(q.mean[3].tolist(), abs=0.01)
+        assert deviation == pytest.approx(torch.exp(q.log_variance[3] / 2).tolist(), rel=0.01)
+        assert np.abs(np.array(image) - model.images(z[:1])[0].numpy()).max() < 0.005
+        assert joint == pytest.approx(
+            (model.likelihood.log_prob(x[3], model.decode(z)) + log_normal(z)).tolist(), rel=1e-3
+        )
 
 
 def test_a_test_image_drawn_as_strokes_comes_back_within_a_pixel(visit, mnist):
