@@ -109,7 +109,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("best.bound", "131.00"),  # 130 of all, plus 130 - 129 on the first
         ("best.gap", 2.0),
         ("best.amortisation_share", 75.0),
-        ("best.lead", "5.0 nats before `mlp` (less than the 95 % interval over seeds, so not for certain)"),
+        ("best.lead", "5.0 nats before *256–128 ReLU* (less than the 95 % interval over seeds, so not for certain)"),
         ("worst.model", "256–128 ReLU"),
         ("one_in", "1,097"),
         ("identity.excess", 0.5),

@@ -69,6 +69,7 @@ class Report:
         """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings."""
         parts = [
             {"results": self.results, "count": self._counts(), "kinds": names.KINDS},
+            architectures.training(self.vaes),
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),
@@ -82,6 +83,7 @@ class Report:
             synthetic.synthetic_worth(self.augmentation, self.generators, self.classifiers),
             synthetic.generators(self.generators, self.classifiers),
             theory.exact_training(self.vaes, self.summary),
+            theory.price_list(self.vaes),
             theory.brute_force(self.exact_training),
             theory.vaegan(self.samples, self.vaegans, self._same_decoder()),
             theory.task(self.sweep, self.classifiers),

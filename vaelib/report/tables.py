@@ -9,12 +9,12 @@ from vaelib.report.summary import Summary
 from vaelib.report.words import counted, listed, with_interval
 
 RESULTS = (
-    "protocol", "model", "ELBO", "imp.-weighted", "exact −log p(x)", "approx. gap", "amort. gap", "weights",
+    "protocol", "model", "−ELBO", "imp.-weighted", "exact −log p(x)", "approx. gap", "amort. gap", "weights",
     "training (s)", "seeds",
 )  # fmt: skip
 OBJECTIVES = (
-    "decoder", "trained by", "epochs", "exact −log p(x)", "−ELBO", "approx. gap", "amort. gap", "training (s)",
-    "encoder (s)",
+    "decoder", "trained by", "epochs", "exact −log p(x)", "on training images", "exact, first", "q looked up",
+    "best of nine", "encoder", "seeds",
 )  # fmt: skip
 OTHER_EXPERIMENTS = {  # those that train no plain VAE, and what they train
     "classifier": "digit classifier",
@@ -77,7 +77,9 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
         "trained": kind,
         "model": names.generator(run) if "generator" in run else model,
         "images": f"{images:,.0f}",
-        "length": counted(int(run.epochs), "epoch") if "epochs" in run else _updates(run.updates),
+        "length": counted(int(run.epochs), "epoch")
+        if "epochs" in run
+        else _updates(run.updates if isinstance(run.updates, list) else int(run.updates)),
         "batch": run.batch_size,
         "learning rate": f"{run.learning_rate:g}",
         "seeds": _seeds(group),
@@ -87,7 +89,8 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
 
 def _updates(updates: int | list[int]) -> str:
     """A number of updates, or several of them."""
-    return counted(updates, "update") if isinstance(updates, int) else f"{listed(f'{n:,}' for n in updates)} updates"
+    several = updates if isinstance(updates, list) else [updates]
+    return counted(several[0], "update") if len(several) == 1 else f"{listed(f'{n:,}' for n in several)} updates"
 
 
 def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
@@ -109,7 +112,7 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
             {
                 "protocol": f"Protocol {protocol}, published",
                 "model": f"{row.model} [{row.mark}]",
-                "ELBO": row.elbo or "–",
+                "−ELBO": row.elbo.removeprefix("-") or "–",
                 "imp.-weighted": row.nll,
             }
             for row in published[published.protocol == protocol].itertuples()
@@ -144,22 +147,27 @@ def _measured(group: pd.DataFrame) -> dict[str, str]:
         "decoder": names.network(run.architecture),
         "trained by": _objective(run),
         "epochs": f"{run.epochs}",
-        "ELBO": with_interval(group.elbo),
         "−ELBO": with_interval(-group.elbo),
         "imp.-weighted": with_interval(importance_weighted(group)),
         "exact −log p(x)": with_interval(group.exact_nll),
+        "on training images": with_interval(group.exact_nll_train),
+        "exact, first": with_interval(group.gap_exact_nll),
+        "q looked up": with_interval(-group.elbo_lookup),
+        "best of nine": with_interval(-group.elbo_best_of_nine),
+        "encoder": with_interval(-group.gap_elbo),
         "approx. gap": with_interval(group.approximation_gap),
         "amort. gap": with_interval(group.amortisation_gap),
         "weights": f"{run.parameters:,.0f}",
         "training (s)": f"{group.train_seconds.mean():.0f}",
-        "encoder (s)": f"{group.encoder_seconds.mean():.0f}" if run.encoder_seconds else "–",
         "seeds": str(len(group)),
     }
 
 
 def _objective(run: pd.Series) -> str:
     """What a run maximised, as the field writes it, and in what precision if that is not the usual one."""
-    bounds = {"elbo": "ELBO", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}
+    draws = f", {run.importance_samples} draws" if run.importance_samples > 1 else ""
+    bounds = {"elbo": f"ELBO{draws}", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}
+    bounds["lookup"] = f"ELBO, q looked up{draws}"
     return bounds[run.objective] + ("" if run.precision == "auto" else f", {run.precision}")
 
 

@@ -13,7 +13,9 @@ from vaelib.report.tables import importance_weighted
 from vaelib.report.words import listed, with_interval
 
 PUBLISHED = "mlp"  # the architecture with the layers of the published N-VAE (Davidson et al. 2018)
-NO_TRAINING = {"run_dir", "device", "seed", "architecture", "test_images", "gap_images"}  # parameters of other things
+NO_TRAINING = {  # parameters of other things
+    "run_dir", "device", "seed", "architecture", "test_images", "gap_images", "exact_train_images", "classifier_run",
+}  # fmt: skip
 
 
 def comparison(plain: pd.DataFrame) -> dict[str, Any]:
@@ -43,6 +45,23 @@ def differences(plain: pd.DataFrame, parameters: Iterable[str]) -> dict[str, str
     varied = [name for name in parameters if name not in NO_TRAINING and plain[name].nunique() > 1]
     names = [name.replace("_", " ") for name in varied]
     return {"differences": f", and the models here differ in {listed(names)} too" if names else ""}
+
+
+def training(vaes: pd.DataFrame) -> dict[str, Any]:
+    """Batch sizes, epochs and learning rates of the runs, the smallest and the largest."""
+
+    def span(values: pd.Series) -> str:
+        numbers = sorted(set(values))
+        return f"{numbers[0]:g}" if len(numbers) == 1 else f"{numbers[0]:g} to {numbers[-1]:g}"
+
+    epochs = span(vaes.epochs)
+    return {
+        "training": {
+            "batch": span(vaes.batch_size),
+            "epochs": f"{epochs} epoch{'' if epochs == '1' else 's'}",
+            "rates": span(vaes.learning_rate),
+        }
+    }
 
 
 def curves(history: pd.DataFrame, model: str) -> dict[str, Any]:

@@ -52,6 +52,41 @@ def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
     }
 
 
+def price_list(vaes: pd.DataFrame) -> dict[str, Any]:
+    """What a decoder pays for its training: of the best one on log p(x) the same network by other objectives.
+
+    `price.parts` are sentences on those that were trained: more draws of z, q looked up without an encoder, IWAE.
+    """
+    exact = exact_runs(vaes)
+    architecture = exact[exact.model == ranking(exact)[0]].architecture.iloc[0]
+    own = vaes[(vaes.architecture == architecture) & (vaes.protocol == "A") & (vaes.precision == "auto")]
+    nll = own.groupby(["objective", "importance_samples"]).exact_nll.mean()
+    one = nll[("elbo", 1)]
+    parts = [
+        f"{draws} draws of $z$ instead of one change the exact value by {value - one:+.1f} nats."
+        for (objective, draws), value in nll.items()
+        if objective == "elbo" and draws > 1
+    ]
+    looked_up = own[own.objective == "lookup"]
+    if len(looked_up):
+        near = (looked_up.gap_exact_nll + looked_up.elbo_lookup).abs().mean()
+        parts.append(
+            f"With $q$ looked up it changes by {looked_up.exact_nll.mean() - one:+.1f} nats, and the decoder's ELBO is "
+            f"then {near:.2f} nats from its $\\log p(x)$."
+        )
+    marginal = own[own.objective == "marginal"]
+    return {
+        "price": {
+            "parts": " ".join(parts),
+            "exact_lookup": -(marginal.elbo_lookup + marginal.gap_exact_nll).mean(),
+            "exact_nine": -(marginal.elbo_best_of_nine + marginal.gap_exact_nll).mean(),
+            "exact_encoder": -(marginal.gap_elbo + marginal.gap_exact_nll).mean(),
+            "bias": marginal.estimate_bias.mean(),
+            "train": marginal.exact_nll_train.mean(),
+        }
+    }
+
+
 def brute_force(run: FinishedRun) -> dict[str, Any]:
     """Errors of a grid and of draws of the prior in few and in many dimensions."""
     errors = {name: e for name, e in run.record["metrics"].items() if re.fullmatch(r"(grid|draws)_error_\d+", name)}
