@@ -31,17 +31,12 @@ from nbformat import NotebookNode
 from traitlets import List
 from traitlets.config import Config
 
+from vaelib import classes
 from vaelib.files import PROJECT_ROOT
-from vaelib.report.exhibits import (
-    CAPTION_MIME,
-    FIGURE_MIME,
-    TABLE_MIME,
-    VALUES_MIME,
-    PublishError,
-    format_value,
-)
+from vaelib.report.exhibits import CAPTION_MIME, FIGURE_MIME, TABLE_MIME, VALUES_MIME, PublishError, format_value
 
 REPORT = PROJECT_ROOT / "report"
+FENCE = "~" * 12  # around an exhibit in markdown
 # Pandoc's markdown, brought nearer to what JupyterLab shows: lists and headings need no blank line before them, a
 # lone ~ or ^ is a character, and a rule of dashes at the top of a cell does not begin YAML metadata.
 READER = (
@@ -95,6 +90,7 @@ class FillPlaceholders(Preprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Fill from `resources["values"]`; the notebook's front matter goes to `resources["front_matter"]`."""
+        classes.about(resources["values"].get("dataset", classes.USUAL))
         for cell in nb.cells:
             if cell.cell_type == "markdown":
                 cell.source = self.fill(cell.source, cell.metadata.where, resources)
@@ -127,7 +123,7 @@ class FillPlaceholders(Preprocessor):
                 resources["problems"].append(f"{where}: placeholder {match[0]} is {values[name]!r}: {error}")
                 return name
 
-        return re.sub(r"\{\{([^{}]*)\}\}", replace, text)
+        return classes.reword(re.sub(r"\{\{([^{}]*)\}\}", replace, text))
 
 
 class WriteExhibits(Preprocessor):
@@ -147,8 +143,7 @@ class WriteExhibits(Preprocessor):
                 if record.get("interactive"):
                     record["html"] = data["text/html"]
             if record:
-                fence = "~" * 12
-                output.data = {"text/markdown": f"{fence} {{.vaelib-exhibit}}\n{json.dumps(record)}\n{fence}"}
+                output.data = {"text/markdown": f"{FENCE} {{.vaelib-exhibit}}\n{json.dumps(record)}\n{FENCE}"}
             kept.append(output)
         if cell.cell_type == "code":
             cell.outputs = kept

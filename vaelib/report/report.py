@@ -6,13 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from vaelib import classes
 from vaelib.exact import identities
 from vaelib.files import RunError
 from vaelib.report import names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
-from vaelib.report.summary import FinishedRun, Summary, compared_samples, run_name, source
+from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
 
 
 class Report:
@@ -31,6 +32,10 @@ class Report:
         self.summary = Summary(results)
 
         self.vaes = self.summary.frame("vae")
+        self.dataset = self.vaes.dataset.iloc[0]
+        classes.about(self.dataset)
+        literature = published_likelihoods()
+        self.published = literature[[self.dataset == classes.USUAL] * len(literature)]
         self.vaes["model"] = names.vaes(self.vaes)
         self.compared = plain_runs(self.vaes)
         if self.compared.architecture.nunique() < 2:
@@ -68,7 +73,7 @@ class Report:
     def values(self) -> dict[str, Any]:
         """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings."""
         parts = [
-            {"results": self.results, "count": self._counts(), "kinds": names.KINDS},
+            {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             architectures.training(self.vaes),
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vaelib.classes import USUAL
 from vaelib.measure.intervals import mean_interval
 from vaelib.report.plain import ranking
 from vaelib.report.tables import importance_weighted
@@ -107,7 +108,7 @@ def _likelihoods(vaes: pd.DataFrame, model: str) -> dict[str, str]:
 
 def _published(runs: pd.DataFrame) -> dict[str, str]:
     """What to say of the best of these runs' models, whose layers were published: in brackets and as a sentence."""
-    if runs.empty:
+    if runs.empty or runs.dataset.iloc[0] != USUAL:
         return {"here": "", "sentence": ""}
     model = ranking(runs)[0]
     nll, bound = _likelihoods(runs, model).values()
