@@ -21,9 +21,10 @@ function multiply(W, X, bias, outputs, inputs, rows) {
   }
   for (let row = 0; row < rows; row++) { // what four rows and two outputs leave over
     for (let o = row < r ? even : 0; o < outputs; o++) {
-      let sum = bias[o];
-      for (let i = 0, w = o * inputs, x = row * inputs; i < inputs; i++) sum += W[w + i] * X[x + i];
-      Y[row * outputs + o] = sum;
+      let sum = bias[o], other = 0, i = 0; // two sums, neither of which waits for the other
+      const w = o * inputs, x = row * inputs;
+      for (; i + 1 < inputs; i += 2) { sum += W[w + i] * X[x + i]; other += W[w + i + 1] * X[x + i + 1]; }
+      Y[row * outputs + o] = sum + other + (i < inputs ? W[w + i] * X[x + i] : 0);
     }
   }
   return Y;

@@ -6,15 +6,14 @@ function openPage(root, data, arrays) {
   const [pad, plane, close] = [".pad", ".plane", ".close"].map(find);
   const state = { strokes: [], x: null, grey: null, mark: [0, 0], posterior: null, gaussians: [], turn: 0, pen: null };
   const whole = { centre: [0, 0], half: model.reach };
-  let view = whole, closeView = { centre: [0, 0], half: 0.5 }, waiting = false;
+  let view = whole, closeView = { centre: [0, 0], half: 0.5 }, waiting = false, known = null;
   const dots = Array.from(arrays.label, (label, i) => [arrays.mean[2 * i], arrays.mean[2 * i + 1], label]);
-  const ink = () => getComputedStyle(root).color.match(/\d+/g).slice(0, 3).map(Number);
+  const ink = () => (known ||= getComputedStyle(root).color.match(/\d+/g).slice(0, 3).map(Number)); // a slow question
 
   function testImage(at) {
     if (!data.binary) return Float32Array.from(arrays.images.subarray(784 * at, 784 * (at + 1)), (value) => value / 255);
     return Float32Array.from({ length: 784 }, (_, i) => arrays.images[98 * at + (i >> 3)] >> (7 - i % 8) & 1);
   }
-
   function imageButton(at, name) { // it brings its test image onto the page
     const button = document.createElement("button"), canvas = document.createElement("canvas");
     button.type = "button";
@@ -40,7 +39,6 @@ function openPage(root, data, arrays) {
     if (!x) find("output").textContent = "Nothing is drawn.";
     drawAll();
   }
-
   function showPosterior(posterior, about) {
     const q = { encoder: model.encode(state.x), lookup: moments(posterior) };
     const logJoint = posterior.logJoint || ((latents) => model.logJoint(state.x, latents));
@@ -175,6 +173,7 @@ function openPage(root, data, arrays) {
     if (at >= 0 || place) root.scrollIntoView();
   }
   function recolour() {
+    known = null;
     find(".named").replaceChildren(...data.named.map((one) => imageButton(one.at, one.name)));
     showMark();
     drawAll();
