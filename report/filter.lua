@@ -336,7 +336,7 @@ local references = {
     end
   end,
   Image = function(el)
-    local generated = el.src:match("^%d+%.png$")
+    local generated = el.src:match("^%d+%.png$") or el.src:match("^%d+%.svg$")
     if not generated then
       problem("the image " .. el.src .. " stands in a markdown cell: show it with exhibits.figure")
     elseif #el.caption == 0 then

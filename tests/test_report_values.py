@@ -148,6 +148,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("worth.passes", 500 * 128 / 6000),
         ("worth.fewest_passes", 500 * 128 / 60_000),
         ("worth.further_told", "a gain"),
+        ("worth.plain", ""),  # where synthetic images help, too
         ("worth.moved_told", "no gain of 0.1 points or more"),
         ("judge.error", 1.0),
         ("vaegan.distance", "220"),

@@ -23,8 +23,10 @@ DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blin
 DPI = 200
 WIDTH = 6.3  # inches: the text width of the report's page
 STYLE = {
-    "font.size": 8.5,
-    "axes.titlesize": 8.5,
+    "font.family": "STIXGeneral",  # comes with Matplotlib, and stands well beside the report's serif text
+    "mathtext.fontset": "stix",
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,

@@ -25,6 +25,8 @@ CAPTION_MIME = "application/vnd.vaelib.caption+json"  # marks a caption shown fo
 DPI = 200
 TEXT_WIDTH = 6.3  # inches on the PDF's page, as in report/filter.lua, which scales figures by the same rule
 TALLEST = 8.4  # inches: the height of a page's text less that of a caption
+SVG = "image/svg+xml"
+MOST_POINTS = 500  # of a scatter in a chart
 MAX_PIXELS = 2000  # 300 dots an inch across the text of an A4 page: more only makes the files heavier
 NUMBER = re.compile(r"^[\s$*(~≈<>≤≥]*(\\approx|\\sim)?\s*[-−+]?\d")  # how a cell of a numeric column begins
 
@@ -61,8 +63,8 @@ def figure(
     """
     alt = _required("alt", alt or figure.get_label(), label)
     record = _record("fig:", label, caption, source) | {"alt": alt, "width": width}
-    png, size = _png(figure, label, width)
-    display({"image/png": png, FIGURE_MIME: record | size, "text/plain": alt}, raw=True)
+    drawn, size = _drawn(figure, label, width)
+    display({**drawn, FIGURE_MIME: record | size, "text/plain": alt}, raw=True)
     _show_caption(record)
 
 
@@ -75,9 +77,9 @@ def interactive(
     The fragment must load nothing from outside. The rest is as for `figure`.
     """
     record = _record("fig:", label, caption, source) | {"alt": _required("alt", alt, label), "width": width}
-    png, size = _png(fallback_figure, label, width)
+    drawn, size = _drawn(fallback_figure, label, width)
     record |= size | {"interactive": True}
-    display({"text/html": html, "image/png": png, FIGURE_MIME: record, "text/plain": alt}, raw=True)
+    display({"text/html": html, **drawn, FIGURE_MIME: record, "text/plain": alt}, raw=True)
     _show_caption(record)
 
 
@@ -132,13 +134,14 @@ def _required(what: str, text: str | None, label: str) -> str:
     return " ".join(text.split())
 
 
-def _png(figure: Any, label: str, width: str | None) -> tuple[str, dict[str, float]]:
-    """The figure as base64 PNG, its natural width in inches and its height as a multiple of that."""
+def _drawn(figure: Any, label: str, width: str | None) -> tuple[dict[str, str], dict[str, float]]:
+    """The figure as base64 PNG, a chart as SVG too; its natural width in inches, its height as a multiple of that."""
     from matplotlib import pyplot  # here: a build from an executed notebook needs neither
     from PIL import Image
 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white")
+    vector = {SVG: _svg(figure)} if _is_chart(figure) else {}
     pyplot.close(figure)  # else the notebook would show it a second time, without a caption
     with Image.open(buffer) as picture:
         size = {"inches": round(picture.width / DPI, 2), "aspect": round(picture.height / picture.width, 4)}
@@ -149,7 +152,26 @@ def _png(figure: Any, label: str, width: str | None) -> tuple[str, dict[str, flo
             buffer = io.BytesIO()
             shape = (MAX_PIXELS, round(picture.height * MAX_PIXELS / picture.width))
             picture.convert("RGB").resize(shape, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode(), size
+    return {"image/png": base64.b64encode(buffer.getvalue()).decode(), **vector}, size
+
+
+def _is_chart(figure: Any) -> bool:
+    """Whether a figure is all lines and letters: no image in it, and no cloud of more points than a page can bear."""
+    from matplotlib.collections import PathCollection
+    from matplotlib.image import AxesImage
+
+    clouds = figure.findobj(PathCollection)
+    return not figure.findobj(AxesImage) and all(len(cloud.get_offsets()) <= MOST_POINTS for cloud in clouds)
+
+
+def _svg(figure: Any) -> str:
+    """The figure as SVG, the same text whenever it is drawn; letters are outlines, so that no font is asked for."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "vaelib", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", facecolor="white", metadata={"Date": None})
+    return buffer.getvalue()
 
 
 def format_value(value: str | int | float, spec: str = "") -> str:

@@ -33,7 +33,7 @@ from traitlets.config import Config
 
 from vaelib import classes
 from vaelib.files import PROJECT_ROOT
-from vaelib.report.exhibits import CAPTION_MIME, FIGURE_MIME, TABLE_MIME, VALUES_MIME, PublishError, format_value
+from vaelib.report.exhibits import CAPTION_MIME, FIGURE_MIME, SVG, TABLE_MIME, VALUES_MIME, PublishError, format_value
 
 REPORT = PROJECT_ROOT / "report"
 FENCE = "~" * 12  # around an exhibit in markdown
@@ -138,8 +138,9 @@ class WriteExhibits(Preprocessor):
                 continue
             record = dict(data.get(FIGURE_MIME) or data.get(TABLE_MIME) or {})
             if FIGURE_MIME in data:
-                record["file"] = f"{len(resources['images'])}.png"
-                resources["images"][record["file"]] = base64.b64decode(data["image/png"])
+                vector = data.get(SVG, "").encode()
+                record["file"] = f"{len(resources['images'])}.{'svg' if vector else 'png'}"
+                resources["images"][record["file"]] = vector or base64.b64decode(data["image/png"])
                 if record.get("interactive"):
                     record["html"] = data["text/html"]
             if record:

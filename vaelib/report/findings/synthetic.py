@@ -67,6 +67,7 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         "passes": seen / real,
         "fewest_passes": seen / trained.real_images(most) / 2,
         "most_percent": f"{100 * most:.0f}",
+        "plain": _plain(trained),
         "elsewhere": _elsewhere(trained),
         "beyond": _beyond(generators, trained),
         "synthetic_only": words.as_text(*(100 * number for number in trained.accuracy(Of("synthetic_only")))),
@@ -79,6 +80,13 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         values[arm] = points(trained.change(Of(arm)))
         values[f"{arm}_told"] = told(trained.change(Of(arm)))
     return {"worth": values}
+
+
+def _plain(trained: Classifiers) -> str:
+    """The plain answer as a sentence, where moving the real images helps and adding synthetic ones does not."""
+    helps = {arm: told(trained.change(Of(arm))) == "a gain" for arm in ("afresh", "synthetic")}
+    sentence = f"Whoever has {trained.real_images(CHOICE_FRACTION):,} real digits does best to move them. "
+    return sentence if helps["afresh"] and not helps["synthetic"] else ""
 
 
 def _elsewhere(trained: Classifiers) -> str:
