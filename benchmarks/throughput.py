@@ -28,7 +28,7 @@ from usual import BATCH, LATENT, LEARNING_RATE
 from vaelib import data, device
 from vaelib.files import PROJECT_ROOT
 from vaelib.models.classifier import Classifier
-from vaelib.models.networks import ARCHITECTURES
+from vaelib.models.networks import ARCHITECTURES, WITHOUT
 from vaelib.models.vae import VAE
 from vaelib.training import loop
 from vaelib.training.classification import ClassifierLoss
@@ -136,7 +136,7 @@ def show(table: pd.DataFrame, architecture: str) -> None:
 
 def compare_precisions(images: data.Images, precisions: list[str], turns: int) -> pd.DataFrame:
     """vaelib's images a second for every architecture, for log p(x) as objective and for the classifier."""
-    losses = {name: partial(vae_loss, name, "A") for name in ARCHITECTURES}
+    losses = {name: partial(vae_loss, name, "A") for name in ARCHITECTURES if WITHOUT not in name}
     losses[f"{HEADLINE}, log p(x)"] = lambda: MarginalLoss(VAE(HEADLINE, LATENT), "A")
     losses["classifier"] = lambda: ClassifierLoss(Classifier(), affine=True)
     ways = itertools.product(losses, precisions)

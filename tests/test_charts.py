@@ -228,3 +228,11 @@ def test_a_learning_curve_shows_its_first_validation_and_its_second_epoch():
 def test_rows_of_a_sheet_have_their_names(arrays):
     axes = of_runs.synthetic_images({"shown": np.zeros((150, 784), dtype=np.uint8)}).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == list("0123456789")
+
+
+def test_an_ablation_has_a_dot_for_each_training_and_tells_the_means():
+    frame = pd.DataFrame({"validation_exact_nll": [130.0, 132.0, 140.0]}, index=["whole", "whole", "less"])
+    (axes,) = (figure := charts.ablation(frame)).axes
+    assert axes.lines[0].get_xdata().tolist() == [130, 132, 140] and axes.lines[1].get_xdata().tolist() == [131, 140]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["whole", "less"]
+    assert "whole: 131.0; less: 140.0 nats" in figures.alt_text(figure)

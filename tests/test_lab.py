@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 from toy import PROJECT, write, write_notebook
 
-from vaelib.runs import schemas
+from vaelib.runs import ablation, schemas
 
 sys.path.insert(0, str(PROJECT / "workflow"))
 
 import lab
 
-ORDER = ["vae", "latent_space", "exact_training", "vaegan", "classifier", "synthesis", "augmentation", "task"]
+ORDER = [
+    "vae",
+    "latent_space",
+    "exact_training",
+    "ablation",
+    "vaegan",
+    "classifier",
+    "synthesis",
+    "augmentation",
+    "task",
+]
 
 
 class Notebooks:
@@ -134,7 +144,8 @@ def test_the_start_page_names_every_notebook_and_three_things_to_try_in_each():
 
 def test_what_the_start_page_sets_are_parameters():
     page = (PROJECT / "notebooks" / "README.md").read_text()
-    known = {name for schema in vars(schemas).values() for name in getattr(schema, "model_fields", {})}
+    modules = (ablation, schemas)
+    known = {name for m in modules for schema in vars(m).values() for name in getattr(schema, "model_fields", {})}
     assert set(re.findall(r"`(\w+) = ", page)) <= known
 
 

@@ -11,7 +11,7 @@ from vaelib.data import PIXELS
 from vaelib.files import PROJECT_ROOT, RunError
 from vaelib.models import vae
 from vaelib.models.likelihoods import LIKELIHOODS
-from vaelib.models.networks import ARCHITECTURES, Architecture
+from vaelib.models.networks import ARCHITECTURES, Architecture, Blocks, Residual
 from vaelib.models.vae import VAE
 from vaelib.report import tables
 from vaelib.runs import schemas
@@ -39,6 +39,40 @@ def test_decoding_in_any_arrangement_gives_the_same_images(architecture):
     model = VAE(architecture).eval()
     z = torch.randn(4, 3, 2)
     torch.testing.assert_close(model.decode(z)[2, 1], model.decode(z[2:3, 1])[0], rtol=1e-4, atol=1e-5)
+
+
+def layers(architecture: str, part: str) -> list[nn.Module]:
+    """The layers of a network in their order, those of its blocks among them."""
+    torch.manual_seed(0)
+    return [m for m in getattr(VAE(architecture), part).modules() if not isinstance(m, nn.Sequential | Residual)]
+
+
+def shapes(modules: list[nn.Module]) -> list[str]:
+    return [repr(module) for module in modules]
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_an_ablation_differs_from_the_whole_network_in_what_its_name_says(part):
+    whole = layers("resmlp", part)
+    ablated = {name: layers(f"resmlp-without-{name}", part) for name in ("skip", "normalisation", "gelu")}
+    assert shapes(ablated["skip"]) == shapes(whole)
+    weights = [[p for m in modules for p in m.parameters()] for modules in (ablated["skip"], whole)]
+    assert all(torch.equal(*pair) for pair in zip(*weights, strict=True))
+    names = [name for name, module in VAE("resmlp-without-skip").named_modules() if isinstance(module, Residual)]
+    assert names == []
+    assert shapes(ablated["normalisation"]) == shapes([m for m in whole if not isinstance(m, nn.LayerNorm)])
+    assert shapes(ablated["gelu"]) == [re.sub(r"GELU\(.*\)", "ReLU()", shape) for shape in shapes(whole)]
+    assert sum(isinstance(module, nn.LayerNorm) for module in whole) == 4
+    assert shapes(layers("resmlp-without-depth", part)) == [*shapes(whole[:5]), shapes(whole)[-1]]
+    assert shapes(layers("resmlp-without-width", part)) == [shape.replace("512", "128") for shape in shapes(whole)]
+
+
+def test_without_the_identity_path_a_block_is_its_branch():
+    h = torch.randn(3, 8)
+    block = Residual(8)
+    torch.testing.assert_close(block(h) - h, block.branch(h))
+    stacked = nn.Sequential(*Blocks(8, 2, skip=False).modules())
+    assert len(stacked) == 6 and stacked[0].normalized_shape == stacked[3].normalized_shape == (8,)
 
 
 def test_an_architecture_is_added_by_one_entry_and_named_in_no_other_list(monkeypatch):

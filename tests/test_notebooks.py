@@ -15,13 +15,17 @@ import torch
 from safetensors.torch import load_file
 
 from vaelib import data
-from vaelib.runs import schemas
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.models.vae import VAE
+from vaelib.runs import ablation, schemas
 from vaelib.runs.records import read_record
+from vaelib.training import checkpoints
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 EXPERIMENTS = {
     "vae": schemas.VAEParameters,
+    "ablation": ablation.AblationParameters,
     "latent_space": schemas.LatentSpaceParameters,
     "classifier": schemas.ClassifierParameters,
     "synthesis": schemas.SynthesisParameters,
@@ -159,6 +163,26 @@ def test_vae_leaves_a_whole_record(vae_run: Path):
 
 
 @pytest.mark.slow
+def test_ablation_measures_each_variant_on_validation_images_alone(tmp_path: Path):
+    small = {"train_images": 500, "validation_images": 20, "epochs": 1, "batch_size": 50, "run_dir": tmp_path / "run"}
+    lists = {"without": ["skip"], "learning_rates": [0.002, 0.004]}
+    ended = run_notebook("ablation", tmp_path / "run", **small, **lists)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "run/ablation.csv")
+    assert table.variant.tolist() == ["whole", "whole", "skip"] and table.learning_rate.tolist() == [2e-3, 4e-3, 2e-3]
+    assert (table.validation_exact_nll < -table.validation_elbo).all() and table.parameters.nunique() == 1
+    metrics = read_record(tmp_path / "run")["metrics"]
+    skip, whole = table.iloc[2], table.iloc[0]
+    assert metrics["cost_skip"] == pytest.approx(skip.validation_exact_nll - whole.validation_exact_nll)
+    assert metrics["best_learning_rate"] == table.learning_rate[table.validation_exact_nll[:2].idxmin()]
+    # Independently: the saved weights on the images held out.
+    model = checkpoints.load(VAE, tmp_path / "run/skip-0.002.safetensors", torch.device("cpu"))
+    x = data.evaluation_pixels(data.load("MNIST", "validation").take(20).images, "A")
+    assert skip.validation_exact_nll == pytest.approx(-exact_log_likelihood(model, x).log_px.mean().item(), abs=1e-3)
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
+
+
+@pytest.mark.slow
 def test_latent_space_runs_on_a_finished_vae(vae_run: Path, tmp_path: Path):
     ended = run_notebook("latent_space", tmp_path / "run", vae_run=vae_run)
     assert ended.returncode == 0, ended.stderr[-3000:]
@@ -269,6 +293,7 @@ def test_executed_images_have_alternative_text(run: str, request: pytest.Fixture
     [
         ("vae", {"epohcs": 3, "batch_size": -1}, ["did you mean 'epochs'?", "batch_size = -1: it must be"]),
         ("vae", {"objective": "marginal", "importance_samples": 20}, ["it needs encoder_epochs"]),
+        ("ablation", {"without": ["head"]}, ["there is no such part", "skip, normalisation, gelu, depth, width"]),
         ("latent_space", {"vae_run": "results/no-such-run"}, ["there is no run at", "Run its notebook first"]),
         ("synthesis", {"generator": "regions", "latent_dim": 3}, ["needs latent_dim = 2, not 3"]),
         (

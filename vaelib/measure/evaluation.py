@@ -32,6 +32,14 @@ def encode(model: VAE, images: data.Images, protocol: str) -> Posterior:
     return Posterior(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
+def exactly(model: VAE, images: data.Images, protocol: str) -> Numbers:
+    """Means over images of -log p(x) and of the ELBO with the encoder's Gaussian: `exact_nll` and `elbo`, in nats."""
+    x = data.evaluation_pixels(images.images, protocol)
+    elbo = gaussian_elbo(model, x, encode(model, images, protocol))
+    exact_nll = -exact_log_likelihood(model, x).log_px
+    return {"exact_nll": exact_nll.double().mean().item(), "elbo": elbo.double().mean().item()}
+
+
 def likelihood(
     model: VAE,
     images: data.Images,

@@ -18,15 +18,17 @@ from vaelib.data import PIXELS, SIDE
 class Residual(nn.Module):
     """h + GELU(W LayerNorm(h) + b): the identity path keeps deep networks trainable (He et al. 2016)."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, normalised: bool = True, activation: type[nn.Module] = nn.GELU):
         super().__init__()
-        self.branch = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU())
+        norm = [nn.LayerNorm(width)] if normalised else []
+        self.branch = nn.Sequential(*norm, nn.Linear(width, width), activation())
 
     def forward(self, hidden: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
         """One residual step."""
         return hidden + self.branch(hidden)
 
 
+WITHOUT = "-without-"  # in a name between that of a whole network and what was taken away
 STEEP = 3.0  # measured: shallow decoders are 2 to 7 nats better after five epochs than with 1; deep ones are not
 
 
@@ -87,19 +89,48 @@ def _perceptron(hidden: list[int], activation: type[nn.Module], description: str
     return Architecture(lambda outputs: _layers([PIXELS, *hidden, outputs], activation), decoder, description, title)
 
 
-def _residual(width: int, depth: int, description: str, title: str = "") -> Architecture:
-    """Residual perceptrons of `depth` blocks in encoder and decoder."""
+class Blocks(NamedTuple):
+    """What a residual perceptron is made of; an ablation takes one of these away."""
+
+    width: int
+    depth: int
+    skip: bool = True  # without it a block is its branch alone, with the same weights
+    normalised: bool = True
+    activation: type[nn.Module] = nn.GELU
+
+    def modules(self) -> list[nn.Module]:
+        """The blocks, fresh."""
+        blocks = [Residual(self.width, self.normalised, self.activation) for _ in range(self.depth)]
+        return blocks if self.skip else [module for block in blocks for module in block.branch]
+
+
+def _residual(blocks: Blocks, description: str, title: str = "") -> Architecture:
+    """Residual perceptrons: the same blocks in encoder and decoder."""
 
     def network(first: nn.Module, outputs: int) -> nn.Module:
-        blocks = [Residual(width) for _ in range(depth)]
-        return nn.Sequential(first, nn.GELU(), *blocks, nn.Linear(width, outputs))
+        return nn.Sequential(first, blocks.activation(), *blocks.modules(), nn.Linear(blocks.width, outputs))
 
     return Architecture(
-        lambda outputs: network(nn.Linear(PIXELS, width), outputs),
-        lambda inputs, channels: network(Lift(inputs, width), channels * PIXELS),
+        lambda outputs: network(nn.Linear(PIXELS, blocks.width), outputs),
+        lambda inputs, channels: network(Lift(inputs, blocks.width), channels * PIXELS),
         description,
         title,
     )
+
+
+def _ablations(name: str, whole: Blocks) -> dict[str, Architecture]:
+    """The residual perceptron `name` with one thing taken away, each as `name`-without-that."""
+    less = {
+        "skip": (whole._replace(skip=False), "without skip connections"),
+        "normalisation": (whole._replace(normalised=False), "without layer normalisation"),
+        "gelu": (whole._replace(activation=nn.ReLU), "with ReLU instead of GELU"),
+        "depth": (whole._replace(depth=1), "with one block"),
+        "width": (whole._replace(width=whole.width // 4), f"with {whole.width // 4} units"),
+    }
+    return {
+        f"{name}{WITHOUT}{part}": _residual(blocks, f"the residual network of {whole.width} units, {title}", title)
+        for part, (blocks, title) in less.items()
+    }
 
 
 def _convolutional(channels: tuple[int, int], hidden: int, description: str, title: str = "") -> Architecture:
@@ -142,6 +173,8 @@ def _convolutional(channels: tuple[int, int], hidden: int, description: str, tit
     return Architecture(encoder, decoder, description, title)
 
 
+RESIDUAL = Blocks(width=512, depth=4)
+
 # An entry is all that an architecture is: notebooks, scales and the report know it by its name from then on.
 ARCHITECTURES: dict[str, Architecture] = {
     "aevb": _perceptron(
@@ -151,16 +184,16 @@ ARCHITECTURES: dict[str, Architecture] = {
         [256, 128], nn.ReLU, "hidden layers of 256 and 128 ReLU units; steep [@davidson2018]", "256–128 ReLU"
     ),
     "resmlp": _residual(
-        512,
-        4,
+        RESIDUAL,
         "512 units, then four residual blocks of 512 with layer normalisation [@he2016] and GELU [@hendrycks2016]",
         "residual, 4 × 512",
     ),
-    "resmlp-wide": _residual(768, 5, "the same with 768 units and five blocks", "residual, 5 × 768"),
+    "resmlp-wide": _residual(Blocks(768, 5), "the same with 768 units and five blocks", "residual, 5 × 768"),
     "conv": _convolutional(
         (16, 32),
         256,
         "two strided 4 × 4 convolutions (16, 32 maps), 256 ReLU units; back by sub-pixel ones [@shi2016]",
         "convolutional",
     ),
+    **_ablations("resmlp", RESIDUAL),
 }
