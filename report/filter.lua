@@ -387,9 +387,11 @@ function Pandoc(doc)
   doc = front_matter(doc)
   local cited = #pandoc.utils.references(doc) > 0
   doc:walk { Cite = function() cited = true end }
-  if cited then
-    doc.blocks:insert(pandoc.Header(html and 2 or 1, "References", { id = "references", class = "unnumbered" }))
-    doc.blocks:insert(pandoc.Div({}, { id = "refs" }))
+  if cited then -- the references stand at the end, or before the first appendix
+    local _, place = doc.blocks:find_if(function(el) return el.tag == "Header" and el.classes:includes("appendix") end)
+    place = place or #doc.blocks + 1
+    doc.blocks:insert(place, pandoc.Div({}, { id = "refs" }))
+    doc.blocks:insert(place, pandoc.Header(html and 2 or 1, "References", { id = "references", class = "unnumbered" }))
   end
   return doc
 end
