@@ -143,7 +143,7 @@ def test_a_complete_report_has_numbers_references_and_loads_nothing(complete):
     identifiers = {attributes.get("id") for _, attributes in tags}
     for tag, attributes in tags:
         if tag == "img":
-            assert attributes["alt"] == ALT and attributes["src"].startswith("data:image/png;base64,")
+            assert attributes["alt"] == ALT and attributes["src"].startswith("data:image/svg+xml;base64,")
         if tag == "a":
             target = attributes["href"]
             assert target.startswith("https://") or target[1:] in identifiers
@@ -182,12 +182,30 @@ def test_code_is_folded_in_html_and_tags_hide_cells_inputs_and_outputs(build):
 
 def test_an_interactive_figure_is_html_with_an_image_for_the_pdf(build, record, figure, tmp_path):
     plot = Figure(figsize=(1, 1))
+    plot.subplots().imshow([[0, 1]])
     widget = "<canvas id='c'></canvas><script>if (1 < 2 && 3 > 2) { document.title; }</script>"
     arguments = {"label": "fig:explorer", "caption": "Explore.", "alt": ALT}
     explorer = record(exhibits.interactive, widget, plot, **arguments)
     html, pdf = build("## A\n@fig:explorer", code(figure()), code(explorer))
     assert "if (1 < 2 && 3 > 2) { document.title; }" in html and html.count("<img") == 1
-    assert "Figure 2. Explore." in text_of(html) and pdf.count(b"/Subtype /Image") + pdf.count(b"/Subtype/Image") >= 2
+    assert "Figure 2. Explore." in text_of(html) and pdf.count(b"/Subtype /Image") + pdf.count(b"/Subtype/Image") >= 1
+
+
+@pytest.mark.parametrize(
+    ("draw", "vector"),
+    [
+        (lambda axes: axes.plot([0, 1]), True),
+        (lambda axes: axes.imshow([[0, 1]]), False),
+        (lambda axes: axes.scatter(range(1000), range(1000)), False),
+    ],
+    ids=["lines", "an image", "a cloud of points"],
+)
+def test_a_chart_is_a_vector_graphic_the_same_whenever_it_is_drawn(record, draw, vector):
+    drawn = []
+    for _ in range(2):
+        draw((plot := Figure(figsize=(2, 1))).subplots())
+        drawn.append(record(exhibits.figure, plot, "fig:a", "C", "Alt")[0].data)
+    assert ("image/svg+xml" in drawn[0]) == vector and drawn[0] == drawn[1]
 
 
 def filled(width, height):
