@@ -91,6 +91,21 @@ def test_objectives_are_compared_for_the_same_decoder_best_first():
     assert table["encoder"].tolist() == ["126.00 ± 12.71", "129.00", "131.00"]
 
 
+def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_path, summary):
+    runs = {f"ablation/any-seed{seed}": made_up_scale.record({"architecture": "resmlp"}, {}) for seed in (0, 1)}
+    kept = Summary(made_up_scale.write(tmp_path, runs))
+    for seed, run in enumerate(runs):
+        made_up = pd.DataFrame(
+            {"title": ["residual, 4 × 512, learning rate 0.002", "without skip connections"], "parameters": 1000,
+             "validation_exact_nll": [130.0 + seed, 133.0 + seed], "validation_elbo": [-134.0, -139.0]}
+        )  # fmt: skip
+        made_up.to_csv(kept.run(run).folder / "ablation.csv", index=False)
+    whole, lesser = (row for _, row in tables.ablations(kept).iterrows())
+    assert (whole.trained, whole.change, whole.seeds) == ("learning rate 0.002", "–", "2")
+    assert (lesser.network, lesser.change) == ("residual, 4 × 512", "3.00 ± 0.00")
+    assert tables.ablations(summary).empty
+
+
 def test_samples_are_compared_in_per_cent_and_training_images_have_no_likelihood(summary):
     compared = compared_samples(summary.runs("vaegan"), {})
     assert compared.model.tolist() == ["vaegan", "conv", "deep", "training images"]

@@ -9,7 +9,7 @@ import pandas as pd
 from vaelib import classes
 from vaelib.exact import identities
 from vaelib.files import RunError
-from vaelib.report import names, words
+from vaelib.report import names, tables, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
@@ -49,6 +49,7 @@ class Report:
         self.exact_plane = self._look(ranking(theory.exact_runs(self.vaes)), "an exact decoder")
         self.plane_vae = self.summary.run(self.plane.config["vae_run"])
 
+        self.ablations = tables.ablations(self.summary)
         self.exact_training = self.summary.runs("exact_training")[0]
         self.objectives = self._named(self.vaes, self.exact_training.config["vae_runs"])
         self.vaegans = self.summary.frame("vaegan")
@@ -75,6 +76,7 @@ class Report:
         parts = [
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             architectures.training(self.vaes),
+            {"ablation": "" if self.ablations.empty else " @tbl:ablation has one thing at a time."},
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),

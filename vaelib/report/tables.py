@@ -5,7 +5,7 @@ import pandas as pd
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.report import names
 from vaelib.report.plain import plain_runs, ranking
-from vaelib.report.summary import Summary
+from vaelib.report.summary import Summary, model_name
 from vaelib.report.words import counted, listed, with_interval
 
 RESULTS = (
@@ -173,6 +173,32 @@ def _objective(run: pd.Series) -> str:
 
 def _seeds(group: pd.DataFrame) -> str:
     return ", ".join(str(seed) for seed in sorted(group.seed))
+
+
+def ablations(summary: Summary) -> pd.DataFrame:
+    """Networks with one thing taken away and with other learning rates, on validation images; empty without such runs.
+
+    Under each network stands first what its runs elsewhere are like; the change against it is paired by seed.
+    """
+    runs = [name for name in summary.records if name.startswith("ablation/")]
+    rows = []
+    for model in dict.fromkeys(model_name(run) for run in runs):
+        tables = {run: summary.run(run).csv("ablation") for run in runs if model_name(run) == model}
+        own = pd.concat([t.assign(change=t.validation_exact_nll - t.validation_exact_nll[0]) for t in tables.values()])
+        network = names.network(summary.records[next(iter(tables))]["config"]["architecture"])
+        for title, group in own.groupby("title", sort=False):
+            rows.append(
+                {
+                    "network": network,
+                    "trained": title.removeprefix(f"{network}, "),
+                    "weights": f"{group.parameters.iloc[0]:,}",
+                    "exact −log p(x)": with_interval(group.validation_exact_nll),
+                    "change": with_interval(group.change) if group.change.any() else "–",
+                    "−ELBO": with_interval(-group.validation_elbo),
+                    "seeds": f"{len(group)}",
+                }
+            )
+    return pd.DataFrame(rows)
 
 
 def realism(compared: pd.DataFrame) -> pd.DataFrame:
