@@ -20,7 +20,7 @@ from vaelib import data, device
 from vaelib.exact import aggregate, dimensions, identities, quadrature
 from vaelib.exact.gaps import split_gap
 from vaelib.exact.quadrature import conditional_log_likelihood, exact_log_likelihood, importance_weights
-from vaelib.measure import evaluation, metrics, plane, realism
+from vaelib.measure import evaluation, failures, metrics, plane, realism
 from vaelib.models.classifier import Classifier, accuracies, accuracy, predict, random_affine
 from vaelib.models.vae import VAE, Posterior
 from vaelib.models.vaegan import VAEGAN
@@ -223,7 +223,8 @@ def of_latents(few):
     numbers, _ = evaluation.latent_plane(model, few, evaluation.encode(model, few, "A").mean, few.labels, "A")
     means = torch.rand(10, 2, device=GPU)
     accuracy = metrics.knn_accuracy(means, few.labels, means, few.labels, 6)
-    return numbers, accuracy, evaluation.sample_classes(model, few)
+    judge, q = Classifier().to(GPU), evaluation.encode(model, few, "A")
+    return numbers, accuracy, failures.of_samples(model, judge), failures.of_reconstructions(model, judge, few, q)
 
 
 def of_worth(few):

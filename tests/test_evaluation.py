@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from vaelib import data
+from vaelib.exact.aggregate import hole_share
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.measure import evaluation
-from vaelib.models.vae import VAE
+from vaelib.models.vae import VAE, Posterior
 
 LIKELIHOODS = {"A": "bernoulli", "B": "bernoulli", "C": "gaussian"}
 
@@ -68,3 +69,22 @@ def test_with_more_latent_dimensions_nothing_is_called_exact(mnist):
     numbers, each = evaluation.likelihood(VAE("mlp", 5), mnist["test"].take(6), "A", 4)
     assert not {"exact_nll", "approximation_gap"} & set(numbers) and set(each) == {"mean", "log_variance", "elbo"}
     assert len(each["mean"]) == 6 and len(each["elbo"]) == 4
+
+
+def test_fewer_images_leave_more_holes_and_all_training_images_count(mnist, monkeypatch):
+    torch.manual_seed(3)
+    model, few = VAE("mlp"), mnist["train"].take(200)
+    monkeypatch.setattr(evaluation, "HOLES", (20, 150, 5000))
+    with torch.no_grad():
+        model.encoder[-1].bias[2:] = -6.0  # narrow posteriors
+    q = evaluation.encode(model, few, "A")
+    numbers, _ = evaluation.latent_plane(model, few, q.mean, few.labels, "A")
+    shares = {n: hole_share(Posterior(q.mean[:n], q.log_variance[:n]))[0] for n in (20, 150, 200)}
+    assert numbers["hole_share"] == shares[200] <= numbers["hole_share_150"] == shares[150]
+    assert numbers["hole_share_20"] == shares[20] > shares[200] and "hole_share_5000" not in numbers
+
+
+def test_held_out_images_are_measured_as_test_images_are(measured):
+    model, images, protocol, numbers, _ = measured
+    found = evaluation.exactly(model, images, protocol)
+    assert found == pytest.approx({"exact_nll": numbers["exact_nll"], "elbo": numbers["elbo"]}, abs=1e-3)

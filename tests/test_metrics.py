@@ -1,4 +1,4 @@
-"""Neighbours, holes, shares and intervals on data whose answer is known."""
+"""Neighbours, holes and intervals on data whose answer is known."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vaelib.measure.intervals import mean_interval
-from vaelib.measure.metrics import class_shares, knn_accuracy, latent_confusions
+from vaelib.measure.metrics import knn_accuracy, latent_confusions
 
 
 @pytest.fixture
@@ -48,11 +48,3 @@ def test_confusions_have_the_true_digit_in_their_rows(blobs):
     asked[labels == 3] = 8  # images of an 8 that lie among the 3s
     shares = latent_confusions(means, labels, means, asked)
     assert shares[8, 3] == shares[8, 8] == 0.5 and shares[3].sum() == 0
-
-
-def test_class_shares_count_samples_by_their_real_neighbours(blobs):
-    means, labels = blobs
-    samples = torch.cat([means[labels == 1][:30], means[labels == 7][:10]]) + 0.01
-    expected = np.zeros(10)
-    expected[[1, 7]] = 0.75, 0.25
-    np.testing.assert_allclose(class_shares(samples, means, labels), expected)

@@ -26,7 +26,12 @@ MEANINGS = {
     "iwae_500_bound": ("the same with 500, the usual stand-in for log p(x)", FIRST),
     "knn_accuracy_100": ("share of digits right by 5 neighbours in the plane, with 100 labels", "all test images"),
     "knn_accuracy_1000": ("the same with 1,000 labels", "all test images"),
-    "hole_share": ("share of prior samples where the encoder puts hardly any data", "2,000 samples"),
+    "hole_share": ("share of prior samples where the encoder puts hardly any of the training images", "2,000 samples"),
+    "hole_share_1000": ("the same, if only the first 1,000 training images are asked for", "2,000 samples"),
+    "hole_share_5000": ("of the first 5,000", "2,000 samples"),
+    "hole_share_20000": ("of the first 20,000", "2,000 samples"),
+    "unsure_samples": ("share of prior samples of whose digit a classifier is not sure to 90 %", "2,000 samples"),
+    "misread_reconstructions": ("share that a classifier reads rightly, and wrongly once reconstructed", ALL),
 }
 
 

@@ -18,8 +18,8 @@ from vaelib.training.table import POINTS, decoded, stratified_normal
 IMPORTANCE_SAMPLES = (1, 5, 50, 500)  # 500 is the number of Davidson et al. (2018)
 ANSWERS = ("elbo_best_of_nine", "elbo_lookup", "elbo_best_gaussian")  # ELBOs by other Gaussians than the encoder's
 LABELS = (100, 600, 1000)  # numbers of labels for the nearest neighbours, theirs too
-CLASSIFIED_SAMPLES = 2000  # prior samples whose digit is judged,
-REFERENCE_IMAGES = 10_000  # by comparison with this many training images
+CLASSIFIED_SAMPLES = 2000  # prior samples whose digit a classifier reads
+HOLES = (1000, 5000, 20_000)  # numbers of images whose posteriors leave holes, beside all: with fewer there are more
 
 Numbers = dict[str, float]
 
@@ -125,21 +125,15 @@ def latent_plane(
 ) -> tuple[Numbers, dict[str, np.ndarray]]:
     """Nearest-neighbour accuracies and confusions on the latent means, and how much of the prior lies in holes.
 
-    `test_means` are those that `likelihood` returned for the test images.
+    `test_means` are those that `likelihood` returned for the test images. `hole_share` is about the posteriors of all
+    training images, `hole_share_1000` and so on about those of the first of them.
     """
     train = encode(model, training, protocol)
     known, asked = (train.mean, training.labels), (test_means, test_labels)
     labels = [count for count in LABELS if count <= len(training.labels)]
     numbers = {f"knn_accuracy_{count}": metrics.knn_accuracy(*known, *asked, count) for count in labels}
-    share, holes = hole_share(Posterior(*(t[:5000] for t in train)))
+    for count in [count for count in HOLES if count < len(training.labels)]:
+        numbers[f"hole_share_{count}"], _ = hole_share(Posterior(*(t[:count] for t in train)))
+    numbers["hole_share"], holes = hole_share(train)
     arrays = {"confusions": metrics.latent_confusions(*known, *asked), "holes": holes.cpu().numpy()}
-    return {**numbers, "hole_share": share}, arrays
-
-
-@torch.no_grad()
-def sample_classes(model: VAE, training: data.Images, seed: int = 0) -> np.ndarray:
-    """[10] share of each digit among mean images of prior samples."""
-    rng = torch.Generator(model.device).manual_seed(seed)
-    z = torch.randn(CLASSIFIED_SAMPLES, model.latent_dim, generator=rng, device=model.device)
-    reference = training.take(REFERENCE_IMAGES)
-    return metrics.class_shares(model.images(z), data.grey(reference.images), reference.labels)
+    return numbers, arrays

@@ -1,4 +1,4 @@
-"""What a latent plane and its samples are worth, by nearest neighbours."""
+"""What a latent plane is worth, by nearest neighbours."""
 
 import numpy as np
 import torch
@@ -50,16 +50,6 @@ def latent_confusions(
 def confusion_shares(labels: Int64[Tensor, " images"], predicted: Int64[Tensor, " images"]) -> np.ndarray:
     """[10, 10] shares: row the true digit, column the predicted one."""
     return confusion_matrix(_array(labels), _array(predicted), labels=range(data.CLASSES), normalize="true")
-
-
-def class_shares(
-    samples: Float[Tensor, "samples pixels"],
-    images: Float[Tensor, "images pixels"],
-    labels: Int64[Tensor, " images"],
-) -> np.ndarray:
-    """[10] share of each digit among generated images, by their 5 nearest real images in pixel space."""
-    knn = KNeighborsClassifier(NEIGHBOURS).fit(_array(images), _array(labels))
-    return np.bincount(knn.predict(_array(samples)), minlength=data.CLASSES) / len(samples)
 
 
 def _array(values: Tensor) -> np.ndarray:

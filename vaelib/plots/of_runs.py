@@ -52,6 +52,14 @@ def confusions(arrays: Arrays) -> Figure:
     return charts.confusions(arrays["confusions"])
 
 
+def misread(arrays: Arrays) -> Figure:
+    """Test images, each beside its reconstruction, in which a classifier sees another digit."""
+    pairs = np.stack([arrays["misread_images"], arrays["misread_reconstructions"]], 1).reshape(-1, 784)
+    digits = zip(arrays["misread_label"], arrays["misread_digit"], strict=True)
+    names = [name for label, digit in digits for name in (f"{label}", f"→ {digit}")]
+    return figures.captioned_images(pairs, names, columns=20)
+
+
 # --- latent_space.ipynb ------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ class VAEParameters(Trained):
 
     notebook: ClassVar[str] = "vae"
     run_dir: str = "results/notebook/vae"
+    classifier_run: str = ""
     dataset: Dataset = "MNIST"
     train_images: Count = 0
     test_images: Count = 0
