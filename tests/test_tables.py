@@ -91,6 +91,11 @@ def test_objectives_are_compared_for_the_same_decoder_best_first():
     assert table["encoder"].tolist() == ["126.00 ± 12.71", "129.00", "131.00"]
 
 
+def test_failures_are_in_per_cent_best_network_first(vaes):
+    table = tables.failures(vaes[vaes.model.isin(["mlp", "conv"])])
+    assert table.model.tolist() == ["conv", "mlp"] and table["samples unsure"].tolist() == ["25.0", "25.0 ± 0.0"]
+
+
 def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_path, summary):
     runs = {f"ablation/any-seed{seed}": made_up_scale.record({"architecture": "resmlp"}, {}) for seed in (0, 1)}
     kept = Summary(made_up_scale.write(tmp_path, runs))

@@ -175,6 +175,22 @@ def _seeds(group: pd.DataFrame) -> str:
     return ", ".join(str(seed) for seed in sorted(group.seed))
 
 
+def failures(plain: pd.DataFrame) -> pd.DataFrame:
+    """Where each network fails, in per cent: means over seeds, in the order of the ranking."""
+    columns = {
+        "reconstructions misread": "misread_reconstructions",
+        "samples unsure": "unsure_samples",
+        "prior in holes": "hole_share",
+    }
+    groups = {model: plain[plain.model == model] for model in ranking(plain)}
+    return pd.DataFrame(
+        {"model": model}
+        | {name: with_interval(100 * group[metric], digits=1) for name, metric in columns.items()}
+        | {"seeds": f"{len(group)}"}
+        for model, group in groups.items()
+    )
+
+
 def ablations(summary: Summary) -> pd.DataFrame:
     """Networks with one thing taken away and with other learning rates, on validation images; empty without such runs.
 

@@ -17,10 +17,12 @@ def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any
     amortisation = np.sort(arrays["amortisation_gap"])[::-1]
     wrong = arrays["confusions"] * (1 - np.eye(CLASSES))
     pairs = [np.unravel_index(i, wrong.shape) for i in wrong.ravel().argsort()[::-1][:3]]
-    shares, own = arrays["class_shares"], np.bincount(arrays["labels"], minlength=CLASSES) / len(arrays["labels"])
+    shares, own = arrays["class_shares"], arrays["class_shares_training"]
     return {
         "failure": {
             "lowest": arrays["log_px"].min(),
+            "misread": 100 * metrics.misread_reconstructions,
+            "unsure": 100 * metrics.unsure_samples,
             "largest_gap": (arrays["approximation_gap"] + arrays["amortisation_gap"]).max(),
             "top_share": 100 * amortisation[: max(1, len(amortisation) // 10)].sum() / amortisation.sum(),
         },
