@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from torch import distributions
 
 from vaelib.data import PIXELS
-from vaelib.models.likelihoods import LIKELIHOODS, Gaussian
+from vaelib.models.likelihoods import LIKELIHOODS, UNLIMITED, Gaussian
 
 # Either side of 0.1, where the continuous Bernoulli changes from its series to the closed form.
 LOGITS = [0.0, 1e-6, 1e-3, 0.05, 0.0999, 0.1001, 0.15, 0.5, 1.0, 3.0, 8.0, 20.0]
@@ -20,6 +20,11 @@ LARGE = torch.tensor([-500.0, -100.0, -40.0, 40.0, 100.0, 500.0])
 def one_pixel(name, x, outputs):
     """log p of each pixel by itself: a batch of one-pixel images, where the likelihood allows it."""
     return LIKELIHOODS[name].log_prob(x[:, None], outputs[:, None])
+
+
+def limited(outputs):
+    """The logits of a continuous Bernoulli with these outputs."""
+    return 20 * torch.tanh(outputs / 20)
 
 
 def gaussian_outputs(mean, log_variance):
@@ -40,7 +45,7 @@ def test_bernoulli_log_prob_is_that_of_torch_and_for_grey_pixels_the_cross_entro
 
 @pytest.mark.parametrize("pixel", [0.0, 0.3, 1.0])
 def test_continuous_bernoulli_log_prob_and_mean_are_those_of_torch(pixel):
-    expected = distributions.ContinuousBernoulli(logits=LOGITS.double())
+    expected = distributions.ContinuousBernoulli(logits=limited(LOGITS.double()))
     x = torch.full_like(LOGITS, pixel)
     value = one_pixel("continuous_bernoulli", x, LOGITS).double()
     torch.testing.assert_close(value, expected.log_prob(x.double()), rtol=1e-5, atol=1e-6)
@@ -61,7 +66,7 @@ def test_continuous_bernoulli_is_a_density_whose_mean_is_its_own(logit):
 
 
 def test_the_mean_of_a_continuous_bernoulli_is_not_its_parameter():
-    logit = torch.tensor([math.log(0.9999 / 0.0001)])
+    logit = 20 * torch.atanh(torch.tensor([math.log(0.9999 / 0.0001) / 20]))
     assert LIKELIHOODS["continuous_bernoulli"].mean(logit).item() == pytest.approx(0.8915, abs=1e-4)
 
 
@@ -95,7 +100,7 @@ def test_log_prob_of_many_images_under_many_latents_is_one_matrix_product(name):
         mean, raw = outputs.chunk(2, dim=-1)
         pixels = distributions.Normal(mean, torch.exp(-3 + 0.5 * torch.log1p(torch.exp(raw + 6))))
     elif name == "continuous_bernoulli":
-        pixels = distributions.ContinuousBernoulli(logits=outputs)
+        pixels = distributions.ContinuousBernoulli(logits=limited(outputs))
     else:
         pixels = distributions.Bernoulli(logits=outputs, validate_args=False)
     torch.testing.assert_close(product, pixels.log_prob(x[:, None]).sum(-1), rtol=1e-9, atol=1e-6)
@@ -105,7 +110,7 @@ def test_bernoulli_and_continuous_bernoulli_samples_have_the_moments_of_torch():
     logits = LOGITS.double()
     for name, expected in (
         ("bernoulli", distributions.Bernoulli(logits=logits)),
-        ("continuous_bernoulli", distributions.ContinuousBernoulli(logits=logits)),
+        ("continuous_bernoulli", distributions.ContinuousBernoulli(logits=limited(logits))),
     ):
         rng = torch.Generator().manual_seed(0)
         samples = LIKELIHOODS[name].sample(LOGITS.expand(40_000, -1), rng).double()
@@ -115,10 +120,25 @@ def test_bernoulli_and_continuous_bernoulli_samples_have_the_moments_of_torch():
         torch.testing.assert_close(samples.std(0), expected.stddev, rtol=0.03, atol=2e-3)
 
 
+def test_the_continuous_bernoulli_has_a_largest_logit_that_keeps_the_density_bounded():
+    highest = LIKELIHOODS["continuous_bernoulli"].log_prob(torch.zeros(PIXELS), torch.full((PIXELS,), -1e4)).item()
+    assert highest == pytest.approx(PIXELS * math.log(20), rel=1e-5)
+
+
+def test_without_limits_outputs_are_logits_and_log_variances_as_they_are():
+    x = torch.rand(2, PIXELS)
+    outputs = torch.cat([torch.zeros(PIXELS), torch.full((PIXELS,), -9.0)])
+    expected = distributions.Normal(0.0, math.exp(-4.5)).log_prob(x).sum(-1)
+    torch.testing.assert_close(UNLIMITED["gaussian"].log_prob(x, outputs), expected, rtol=1e-5, atol=0)
+    logits = torch.full((PIXELS,), -50.0)
+    expected = (math.log(50) - 50 * x).sum(-1)
+    torch.testing.assert_close(UNLIMITED["continuous_bernoulli"].log_prob(x, logits), expected, rtol=1e-5, atol=0)
+
+
 def test_continuous_bernoulli_samples_of_large_logits_stay_near_their_end():
     samples = LIKELIHOODS["continuous_bernoulli"].sample(LARGE.expand(40_000, -1), torch.Generator().manual_seed(0))
     from_end = torch.where(LARGE > 0, 1 - samples, samples).mean(0)  # exponential of rate |l|
-    torch.testing.assert_close(from_end, 1 / LARGE.abs(), rtol=0.03, atol=0)
+    torch.testing.assert_close(from_end, 1 / limited(LARGE).abs(), rtol=0.03, atol=0)
 
 
 def test_gaussian_samples_have_the_moments_asked_for():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vaelib import device
 from vaelib.exact.quadrature import BOX, WIDE_BOX, Exact, Nodes, exact_log_likelihood
-from vaelib.models.likelihoods import LIKELIHOODS
+from vaelib.models.likelihoods import UNLIMITED
 from vaelib.models.vae import VAE, log_normal
 
 ON_A_LINE = 2**15  # nodes of a latent of one dimension: a step of 0.0005, a tenth of the narrowest posteriors seen
@@ -40,8 +40,8 @@ def log_likelihood(
     """
     if latent_dim not in (1, 2):
         raise ValueError(f"latent_dim = {latent_dim}: log p(x) is computed for latents of 1 or 2 dimensions")
-    if likelihood not in LIKELIHOODS:
-        raise ValueError(f"likelihood = {likelihood!r}: it must be one of {', '.join(LIKELIHOODS)}")
+    if likelihood not in UNLIMITED:
+        raise ValueError(f"likelihood = {likelihood!r}: it must be one of {', '.join(UNLIMITED)}")
     x = x.flatten(1).float()
     if len(x) and not (x.amin() >= 0 and x.amax() <= 1):
         raise ValueError(f"pixels must lie in [0, 1], and x has some from {x.amin():.3g} to {x.amax():.3g}")
@@ -55,7 +55,7 @@ class Foreign(VAE):
 
     def __init__(self, decode: Decode, likelihood: str, latent_dim: int):
         nn.Module.__init__(self)
-        self.latent_dim, self.classes, self.likelihood = latent_dim, 0, LIKELIHOODS[likelihood]
+        self.latent_dim, self.classes, self.likelihood = latent_dim, 0, UNLIMITED[likelihood]
         self._decode = decode
 
     def decode(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch outputs"]:

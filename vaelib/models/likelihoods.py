@@ -19,6 +19,9 @@ class Likelihood:
 
     channels = 1
 
+    def __init__(self, limited: bool = True):
+        self.limited = limited  # without it outputs are what they say, however large the density may become
+
     def natural(
         self, outputs: Float[Tensor, "*batch outputs"]
     ) -> tuple[Float[Tensor, "*batch features"], Float[Tensor, "*batch"]]:
@@ -68,29 +71,40 @@ class ContinuousBernoulli(Likelihood):
     """A density on [0, 1] proportional to exp(l x) (Loaiza-Ganem & Cunningham 2019).
 
     A(l) = log of the integral of exp(l x) over [0, 1] = log((exp l - 1) / l).
+
+    The logit has a soft limit, l = L tanh(output / L): border pixels are always 0, where the density is |l|, so without
+    one it grows without bound.
     """
+
+    largest_logit = 20.0  # L: a pixel lies 0.05 from its end on average, as far as the Gaussian's least deviation
 
     series_below = 0.1  # |l| at which the series is more exact than the closed form in float32
 
+    def _logits(self, outputs: Tensor) -> Tensor:
+        return self.largest_logit * torch.tanh(outputs / self.largest_logit) if self.limited else outputs
+
     def natural(self, outputs):
         """The logits, and sum A(l) = sum l/2 + log(sinh(l/2) / (l/2))."""
-        small = outputs.abs() < self.series_below
-        safe = torch.where(small, 1.0, outputs).abs()
+        logits = self._logits(outputs)
+        small = logits.abs() < self.series_below
+        safe = torch.where(small, 1.0, logits).abs()
         closed = safe / 2 + torch.log1p(-torch.exp(-safe)) - safe.log()
-        series = outputs**2 / 24 - outputs**4 / 2880
-        return outputs, (outputs / 2 + torch.where(small, series, closed)).sum(-1)
+        series = logits**2 / 24 - logits**4 / 2880
+        return logits, (logits / 2 + torch.where(small, series, closed)).sum(-1)
 
     def mean(self, outputs):
         """A'(l) = 1 / (1 - exp(-l)) - 1 / l; not the parameter lambda = sigmoid(l)."""
-        small = outputs.abs() < self.series_below
-        safe = torch.where(small, 1.0, outputs)
-        return torch.where(small, 0.5 + outputs / 12 - outputs**3 / 720, 1 / -torch.expm1(-safe) - 1 / safe)
+        logits = self._logits(outputs)
+        small = logits.abs() < self.series_below
+        safe = torch.where(small, 1.0, logits)
+        return torch.where(small, 0.5 + logits / 12 - logits**3 / 720, 1 / -torch.expm1(-safe) - 1 / safe)
 
     def sample(self, outputs, rng):
         """Inverse of the distribution function: x = log(1 + u (exp l - 1)) / l."""
         u = torch.rand(outputs.shape, generator=rng, device=outputs.device)
-        small = outputs.abs() < 1e-6  # uniform to float32's precision
-        safe = torch.where(small, 1.0, outputs)
+        logits = self._logits(outputs)
+        small = logits.abs() < 1e-6  # uniform to float32's precision
+        safe = torch.where(small, 1.0, logits)
         # For l > 0 count down from 1, so that exp never overflows.
         flip = safe > 0
         v = torch.where(flip, 1 - u, u)
@@ -109,7 +123,7 @@ class Gaussian(Likelihood):
 
     def _moments(self, outputs):
         mean, raw = outputs.split(PIXELS, dim=-1)
-        return mean, self.log_variance_floor + F.softplus(raw - self.log_variance_floor)
+        return mean, self.log_variance_floor + F.softplus(raw - self.log_variance_floor) if self.limited else raw
 
     def natural(self, outputs):
         """eta = (m / s^2, -1 / (2 s^2)), A = sum m^2 / (2 s^2) + log s + log(2 pi) / 2."""
@@ -138,3 +152,4 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "continuous_bernoulli": ContinuousBernoulli(),
     "gaussian": Gaussian(),
 }
+UNLIMITED: dict[str, Likelihood] = {name: type(known)(limited=False) for name, known in LIKELIHOODS.items()}
