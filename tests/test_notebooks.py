@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import os
 import subprocess
 import sys
@@ -160,6 +161,30 @@ def test_vae_leaves_a_whole_record(vae_run: Path):
     assert metrics["gap_elbo"] + gap == pytest.approx(-metrics["gap_exact_nll"], abs=1e-3)
     assert metrics["elbo"] == pytest.approx(metrics["reconstruction"] - metrics["kl"], abs=1e-3)
     assert metrics["exact_nll"] > metrics["pixel_entropy"]
+    arrays = load_file(vae_run / "arrays.safetensors")
+    assert arrays["class_shares"].sum().item() == pytest.approx(1) == arrays["class_shares_training"].sum().item()
+    assert len(arrays["misread_label"]) == min(30, round(100 * metrics["misread_reconstructions"]))
+    assert (arrays["misread_label"] != arrays["misread_digit"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("likelihood", ["gaussian", "continuous_bernoulli"])
+def test_vae_measures_densities_of_grey_pixels_as_exactly(judge_run: Path, tmp_path: Path, likelihood):
+    small = SMALL | {"likelihood": likelihood, "protocol": "C", "classifier_run": judge_run, "batch_size": 50}
+    ended = run_notebook("vae", tmp_path / "run", **small)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    metrics = read_record(tmp_path / "run")["metrics"]
+    gap = metrics["approximation_gap"] + metrics["amortisation_gap"]
+    assert metrics["gap_elbo"] + gap == pytest.approx(-metrics["gap_exact_nll"], abs=0.01) and gap > 0
+    # An encoder at its beginning puts images of a thousand nats beyond the box, and the error must say so.
+    assert metrics["elbo"] < -metrics["exact_nll"] + metrics["exact_nll_error"] < 784 * 3
+    assert 0 <= metrics["unsure_samples"] <= 1 and "pixel_entropy" not in metrics
+    # The densities are bounded by the floor of the deviation, and by the largest logit.
+    most = {"gaussian": 3 - 0.5 * math.log(2 * math.pi), "continuous_bernoulli": math.log(20)}[likelihood]
+    assert -metrics["exact_nll"] < 784 * most
+    sheet = load_file(tmp_path / "run/arrays.safetensors")["samples"]
+    assert sheet.shape == (100, 784) and sheet.float().std() > 10
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 
 @pytest.mark.slow
