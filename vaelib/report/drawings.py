@@ -28,6 +28,16 @@ def samples(report: Report) -> Figure:
     return figures.galleries(sheets, 10, alt, across=3)
 
 
+def densities(report: Report) -> Figure | None:
+    """Sheets of samples of the models whose pixels have a density; None where a scale has none."""
+    first = report.vaes[report.vaes.protocol == "C"].groupby("model", sort=False).head(1)
+    if first.empty:
+        return None
+    sheets = {row.model: report.summary.run(run).arrays["samples"][:60] for run, row in first.iterrows()}
+    alt = f"Sheets of 60 generated images, mean pixels, one sheet a model: {', '.join(sheets)}."
+    return figures.galleries(sheets, 10, alt, across=2)
+
+
 def reconstructions(report: Report) -> Figure:
     """A sheet of test images beside their reconstructions for each model."""
     sheets = {name: run.arrays["reconstructions"][:32] for name, run in report.runs.items()}

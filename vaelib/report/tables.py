@@ -103,7 +103,8 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     trained, plain = vaes[vaes.objective == "elbo"], plain_runs(vaes)
     varied = trained[trained.protocol == "A"].drop(plain.index)
     groups = {"A": {"this report": plain, "variations of the training": varied},
-              "B": {"this report": trained[trained.protocol == "B"]}}  # fmt: skip
+              "B": {"this report": trained[trained.protocol == "B"]},
+              "C": {"densities, this report": trained[trained.protocol == "C"]}}  # fmt: skip
     for protocol, parts in groups.items():
         for part, own in parts.items():
             title = {"protocol": f"Protocol {protocol}, {part}"}
