@@ -9,8 +9,8 @@ from vaelib.report.summary import Summary, model_name
 from vaelib.report.words import counted, listed, with_interval
 
 RESULTS = (
-    "protocol", "model", "−ELBO", "imp.-weighted", "exact −log p(x)", "approx. gap", "amort. gap", "weights",
-    "training (s)", "seeds",
+    "protocol", "model", "−ELBO", "imp.-weighted", "exact −log p(x)", "approx. gap", "amort. gap", "training (s)",
+    "seeds",
 )  # fmt: skip
 OBJECTIVES = (
     "decoder", "trained by", "epochs", "exact −log p(x)", "on training images", "exact, first", "q looked up",
@@ -158,7 +158,6 @@ def _measured(group: pd.DataFrame) -> dict[str, str]:
         "encoder": with_interval(-group.gap_elbo),
         "approx. gap": with_interval(group.approximation_gap),
         "amort. gap": with_interval(group.amortisation_gap),
-        "weights": f"{run.parameters:,.0f}",
         "training (s)": f"{group.train_seconds.mean():.0f}",
         "seeds": str(len(group)),
     }
