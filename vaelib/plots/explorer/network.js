@@ -110,7 +110,8 @@ const sum = (values, of) => values.reduce((total, value, i) => total + of(value,
 const LIKELIHOODS = {
   bernoulli: { statistics: (x) => x, eta: (l) => l, logPartition: (l) => sum(l, softplus), mean: (eta) => eta.map(sigmoid) },
   continuous_bernoulli: {
-    statistics: (x) => x, eta: (l) => l, logPartition: (l) => sum(l, (one) => one / 2 + half(one)),
+    statistics: (x) => x, eta: (l) => l.map((one) => 20 * Math.tanh(one / 20)), // the soft limit of likelihoods.py
+    logPartition: (l) => sum(LIKELIHOODS.continuous_bernoulli.eta(l), (one) => one / 2 + half(one)),
     mean: (eta) => eta.map((l) => Math.abs(l) < 0.1 ? 0.5 + l / 12 - l ** 3 / 720 : 1 / -Math.expm1(-l) - 1 / l),
   },
   gaussian: { // the decoder's outputs are means m and, behind a softplus, log-variances v: eta = (m / e^v, -1 / (2 e^v))
