@@ -193,6 +193,13 @@ def sweep(runs: Mapping[float, str]) -> pd.DataFrame:
     )
 
 
+def ablation() -> pd.DataFrame:
+    """A network, and the same with something taken away."""
+    nll, titles = [130.0, 133.0], ["whole, learning rate 0.002", "without skip connections"]
+    elbo = [-134.0, -139.0]
+    return pd.DataFrame({"title": titles, "parameters": 1000, "validation_exact_nll": nll, "validation_elbo": elbo})
+
+
 def compared(vaes: Sequence[str]) -> pd.DataFrame:
     """Samples of a VAE-GAN, of VAEs that are the nearer to real images the later they come, and training images."""
     step = np.arange(len(vaes))
@@ -225,6 +232,8 @@ def write(folder: Path, of: Records | None = None) -> Path:
         save_file(arrays(), folder / name / "arrays.safetensors")
         history.to_csv(folder / name / "history.csv", index=False)
     for name, run in of.items():
+        if name.startswith("ablation/"):
+            ablation().to_csv(folder / name / "ablation.csv", index=False)
         if name.startswith("task/") and "generator_runs" in run["config"]:
             names = [path.split("/")[-1] for path in run["config"]["generator_runs"]]
             by_weight = {of[f"synthesis/{name}"]["config"]["task_weight"]: name for name in names}

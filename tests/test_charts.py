@@ -156,9 +156,20 @@ def panels(count: int) -> dict[str, np.ndarray]:
 def arrays() -> dict[str, np.ndarray]:
     """Everything that a run of any notebook keeps for its figures."""
     images = np.zeros((60, 784), np.uint8)
-    names = ("reconstructions", "samples", "hole_samples", "prior_samples", "shown", "wrong", "mislabelled", "pleasing")
-    labels = ("wrong_label", "wrong_predicted", "mislabelled_label", "mislabelled_judged", "pleasing_label",
-              "pleasing_judged", "labels")  # fmt: skip
+    names = (
+        "misread_images",
+        "misread_reconstructions",
+        "reconstructions",
+        "samples",
+        "hole_samples",
+        "prior_samples",
+        "shown",
+        "wrong",
+        "mislabelled",
+        "pleasing",
+    )
+    labels = ("misread_label", "misread_digit", "wrong_label", "wrong_predicted", "mislabelled_label",
+              "mislabelled_judged", "pleasing_label", "pleasing_judged", "labels")  # fmt: skip
     return {
         **dict.fromkeys(names, images),
         **dict.fromkeys(labels, np.arange(60) % 10),
