@@ -191,13 +191,18 @@ def build(scale: str, dataset: str, cores: int) -> None:
         print(f"  report/build/{plan.name}/report.{kind}")
 
 
-def main() -> int:
-    """Parses the arguments, builds, and returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def arguments(about: str) -> argparse.Namespace:
+    """The command line: the scale, its images and how many cores; `about` begins with a line on the command."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
     parser.add_argument("--dataset", default=plans.USUAL, help="the images to train on (default: MNIST)")
     parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Parses the arguments, builds, and returns the exit code."""
+    options = arguments(__doc__)
     if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
         die_with_parent()
 

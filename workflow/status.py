@@ -3,21 +3,18 @@
 That is `make status`. It also says how old the published report is against the code.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import joblib
-
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
 
 import identity  # noqa: E402
 import plan as plans  # noqa: E402
-from build import snakemake_command  # noqa: E402
+from build import arguments, snakemake_command  # noqa: E402
 from watch import duration  # noqa: E402
 
 PUBLISHED = "report/published/report.html"
@@ -73,11 +70,7 @@ def _git(*arguments: str) -> str:
 
 def main() -> int:
     """Parses the arguments, says it, and returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
-    parser.add_argument("--dataset", default=plans.USUAL, help="the images to train on (default: MNIST)")
-    parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
-    options = parser.parse_args()
+    options = arguments(__doc__)
     try:
         plan = plans.load(PROJECT, options.scale, options.dataset)
         print(*of_plan(plan, options.cores), published(), sep="\n")
