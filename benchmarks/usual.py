@@ -3,8 +3,11 @@
 Model, loss and loop follow the VAE among PyTorch's own examples: cross-entropy of sigmoids, Adam as it comes.
 """
 
+import gzip
+import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +58,12 @@ def data_loader(architecture: str, images: data.Images, workers: int) -> float:
 
     It starts its workers, where it has any, before the time is taken.
     """
-    mnist = Subset(MNIST(PROJECT_ROOT / "data", transform=ToTensor()), range(len(images.labels)))
+    with tempfile.TemporaryDirectory() as folder:  # torchvision reads unpacked files alone, or fetches them
+        raw = Path(folder, "MNIST", "raw")
+        raw.mkdir(parents=True)
+        for packed in (PROJECT_ROOT / "data" / "MNIST" / "raw").glob("*.gz"):
+            (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+        mnist = Subset(MNIST(folder, transform=ToTensor()), range(len(images.labels)))
     batches = iter(DataLoader(mnist, BATCH, shuffle=True, num_workers=workers))
     return _epoch(architecture, (x.flatten(1) for x, _ in batches), len(mnist))
 
