@@ -17,8 +17,19 @@ ACCELERATOR_PART = 32
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")  # instructions of processors that multiply it: Intel's, AMD's Zen 4 on
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS may sum in another order each time
-torch.backends.cuda.matmul.fp32_precision = "ieee"
-torch.backends.cudnn.fp32_precision = "ieee"  # torch's own default is TF32, with 10 bits of mantissa
+
+
+def _multiply(float32: str) -> None:
+    """How CUDA multiplies float32 from now on: "ieee", or "tf32" with 10 bits of mantissa, cuDNN's own default.
+
+    Convolutions are named besides all of cuDNN, since some versions of torch have a default of their own for them.
+    """
+    cudnn = torch.backends.cudnn
+    for products in (torch.backends.cuda.matmul, cudnn, cudnn.conv, cudnn.rnn):
+        products.fp32_precision = float32
+
+
+_multiply("ieee")
 
 
 def resolve(name: str = "auto") -> torch.device:
@@ -55,14 +66,11 @@ def resolve_precision(name: str, device: torch.device) -> str:
 @contextlib.contextmanager
 def training_step(precision: str) -> Iterator[None]:
     """Within it, forward and backward, products of float32 are made in TF32 where the training's precision says so."""
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    for backend in backends:
-        backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    _multiply("tf32" if precision == "tf32" else "ieee")
     try:
         yield
     finally:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
+        _multiply("ieee")
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
