@@ -7,13 +7,22 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from vaelib.plots import charts, diagram, figures, of_runs
+from vaelib.models.networks import ARCHITECTURES
+from vaelib.plots import charts, colours, diagram, figures, of_runs
+from vaelib.report import exhibits
+from vaelib.synthetic.arms import ARMS
 
 DIGITS = np.arange(10)
 
 
 def alt(figure: Figure) -> str:
     return figures.alt_text(figure)
+
+
+def legible(figure: Figure, width: str | None = None) -> bool:
+    """Whether no letter is smaller than 7 points in print."""
+    _, size = exhibits._drawn(figure, "fig:x", width)
+    return size["points"] >= 7 or size["points"] == 0
 
 
 def heights(axes) -> list[float]:
@@ -206,13 +215,14 @@ def test_a_figure_of_a_run_is_drawn_from_its_arrays_and_says_what_is_to_be_seen(
     _, *others = inspect.signature(draw).parameters.values()
     figure = draw(arrays, *["mlp" for parameter in others if parameter.default is inspect.Parameter.empty])
     assert isinstance(figure, Figure) and len(alt(figure)) > 20
+    assert legible(figure)
 
 
 def test_the_vaegan_stands_first_whatever_order_a_file_gives_its_arrays(arrays):
     names = ["conv", "vaegan", "a"]
     shares = {f"shares.{name}": np.full(10, 0.1) for name in names}
     sheets = {f"samples.{name}": np.zeros((100, 784), dtype=np.uint8) for name in names}
-    labels = [text.get_text() for text in of_runs.vaegan_shares(shares).axes[0].get_legend().get_texts()]
+    labels = [text.get_text() for text in of_runs.vaegan_shares(shares).legends[0].get_texts()]
     assert labels == ["vaegan", "a", "conv"] and "vaegan, a, conv" in alt(of_runs.vaegan_samples(sheets))
 
 
@@ -248,3 +258,72 @@ def test_an_ablation_has_a_dot_for_each_training_and_tells_the_means():
     assert axes.lines[0].get_xdata().tolist() == [130, 132, 140] and axes.lines[1].get_xdata().tolist() == [131, 140]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["whole", "less"]
     assert "whole: 131.0; less: 140.0 nats" in figures.alt_text(figure)
+
+
+# --- colours and letters -----------------------------------------------------------------------------------------
+
+MODELS = ["500 tanh", "256–128 ReLU", "residual, 4 × 512", "residual, 5 × 768", "convolutional"]
+ARM_NAMES = {arm: ARMS[arm].label for arm in colours.ARMS}
+
+
+def test_a_network_has_the_same_colour_whatever_it_is_called_and_stands_beside():
+    alone = colours.of_models(["convolutional"])["convolutional"]
+    together = colours.of_models([*MODELS, "VAE-GAN", "convolutional, by log p(x)"])
+    assert together["convolutional"] == alone == colours.of_models(["conv-seed1"])["conv-seed1"]
+    assert together["VAE-GAN"] == colours.of_models(["vaegan"])["vaegan"]
+    exact = together["convolutional, by log p(x)"]
+    assert exact.colour == alone.colour and exact.line != alone.line and exact.hatch != alone.hatch
+    assert len(set(together.values())) == len(together)
+
+
+def test_what_has_no_known_network_and_what_comes_twice_has_a_colour_that_no_other_has():
+    several = [f"{MODELS[2]}, {what}" for what in ("whole", "without skip connections", "with one block")]
+    drawn = colours.of_models([*several, "my own"])
+    assert drawn[several[0]] == colours.NETWORKS["resmlp"] and len({style.colour for style in drawn.values()}) == 4
+
+
+@pytest.mark.parametrize("styles", [colours.NETWORKS, colours.ARMS], ids=["networks", "arms"])
+def test_without_colour_a_marker_or_a_line_still_tells_apart(styles):
+    first = list(styles.values())[:8]
+    assert len({(style.marker, style.line) for style in first}) == len(first)
+
+
+def test_every_network_and_every_arm_of_a_chart_has_a_colour():
+    assert {name for name in ARCHITECTURES if "-without-" not in name} == set(colours.NETWORKS)
+    assert set(colours.ARMS) <= set(ARMS)
+
+
+def test_the_two_gaps_have_the_colours_of_the_gaussians_that_they_come_from(arrays):
+    frame = pd.DataFrame({"exact_nll": [130.0], "approximation_gap": [0.5], "amortisation_gap": [4.0]}, index=["conv"])
+    _, approximation, amortisation = (bar.get_facecolor() for bar in charts.gap_bars(frame).axes[0].patches)
+    best, encoder = (ellipse.get_edgecolor() for ellipse in of_runs.posteriors(arrays).axes[4].patches[::-2])
+    assert (approximation, amortisation) == (best, encoder)
+
+
+def test_each_class_stands_at_the_median_of_its_images():
+    means = np.array([[0.0, 0.0], [2.0, 2.0], [10.0, 4.0], [-1.0, -1.0]])
+    figure = figures.latent_scatter(means, np.array([3, 3, 3, 7]))
+    assert [(text.get_text(), text.get_position()) for text in figure.axes[0].texts] == [
+        ("3", (2.0, 2.0)), ("7", (-1.0, -1.0)),
+    ]  # fmt: skip
+    assert len(figure.axes) == 1
+
+
+def test_no_chart_has_letters_below_seven_points_in_print():
+    history = pd.DataFrame({"epoch": [1, 2], "validation_elbo": [-150.0, -140.0], "train_elbo": [-160.0, -145.0]})
+    gaps = pd.DataFrame({"exact_nll": 130.0, "approximation_gap": 0.5, "amortisation_gap": 4.0}, index=MODELS)
+    points = pd.DataFrame([(arm, 6000 * n, 0.9) for arm in ARM_NAMES for n in (1, 5)], columns=["arm", "n", "accuracy"])
+    wide = [*MODELS, "VAE-GAN", "residual, 4 × 512, by log p(x)"]
+    drawn = [
+        charts.learning_curves(dict.fromkeys(wide, history), "A"),
+        charts.gap_bars(gaps),
+        charts.class_shares(dict.fromkeys(wide, np.full(10, 0.1))),
+        charts.bound_curve((1, 50), {name: [-140.0, -136.0] for name in wide}, dict.fromkeys(wide, -135.5)),
+        charts.accuracy_lines(points, ARM_NAMES, "n", "validation"),
+        charts.error_by_dimension(pd.DataFrame({"grid": [0.2], "draws of the prior": [0.1]}, index=[2]), 4096),
+        charts.ablation(pd.DataFrame({"validation_exact_nll": 130.0}, index=wide)),
+        diagram.model_diagram(),
+    ]
+    assert all(map(legible, drawn))
+    for predicted, width in ((False, "60%"), (True, "55%")):
+        assert legible(charts.confusions(np.full((10, 10), 0.1), predicted), width)

@@ -38,6 +38,11 @@ def about(dataset: str) -> None:
     _subject = dataset
 
 
+def names() -> tuple[str, ...]:
+    """What the classes 0 to 9 of the present data set are called."""
+    return of(_subject).names
+
+
 def reword(text: str) -> str:
     """A text about MNIST's digits as one about the present data set: its name, and its word for a digit.
 

@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vaelib.plots.figures import DIGIT_COLOURS, WIDTH, describe, in_house_style, new_figure
+from vaelib.plots import colours
+from vaelib.plots.figures import SMALL, WIDTH, describe, in_house_style, new_figure
 
 
 @in_house_style
 def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str, quantity: str = "ELBO") -> Figure:
     """ELBO, or what else was maximised, by epoch: training (dashed) and validation (solid), one colour a run."""
     figure, axes = new_figure(WIDTH, 2.6)
-    for colour, (name, history) in zip(DIGIT_COLOURS, histories.items(), strict=False):
-        axes.plot(history.epoch, history.validation_elbo, color=colour, marker=".", label=name)
-        axes.plot(history.epoch, history.train_elbo, color=colour, linestyle="--", alpha=0.7)
+    for name, style in colours.of_models(histories).items():
+        history, line = histories[name], style.as_line() | {"linestyle": "-"}
+        axes.plot(history.epoch, history.validation_elbo, **line, label=name)
+        axes.plot(history.epoch, history.train_elbo, color=style.colour, linestyle="--", alpha=0.7)
     best = max(history.validation_elbo.max() for history in histories.values())
     # All but the mean over the first epoch of a training, which begins at chance.
     worst = min(
@@ -35,8 +37,9 @@ def gap_histogram(approximation: np.ndarray, amortisation: np.ndarray) -> Figure
     """How both gaps are spread over images, on a logarithmic axis."""
     figure, axes = new_figure(WIDTH, 2.2)
     bins = np.geomspace(1e-3, max(approximation.max(), amortisation.max(), 1e-2) * 1.1, 60)
-    for values, name in ((approximation, "approximation gap"), (amortisation, "amortisation gap")):
-        axes.hist(values.clip(bins[0]), bins, alpha=0.75, label=f"{name}: mean {values.mean():.2f}")
+    for values, name in ((approximation, "approximation"), (amortisation, "amortisation")):
+        label = f"{name} gap: mean {values.mean():.2f}"
+        axes.hist(values.clip(bins[0]), bins, color=colours.GAPS[name], alpha=0.75, label=label)
     axes.set(xscale="log", xlabel="nats", ylabel="images")
     axes.legend()
     return describe(
@@ -49,16 +52,17 @@ def gap_histogram(approximation: np.ndarray, amortisation: np.ndarray) -> Figure
 @in_house_style
 def gap_bars(frame: pd.DataFrame) -> Figure:
     """Exact NLL, approximation and amortisation gap stacked to -ELBO, one bar a model (columns by these names)."""
-    figure, axes = new_figure(WIDTH, 0.45 + 0.34 * len(frame))
+    figure, axes = new_figure(WIDTH, 0.8 + 0.3 * len(frame))
     left = frame.exact_nll.to_numpy()
     start = left.min() - 1.5
-    axes.barh(frame.index, left - start, left=start, color="0.85", label="exact $-\\log p(x)$")
-    for column, name in (("approximation_gap", "approximation gap"), ("amortisation_gap", "amortisation gap")):
-        axes.barh(frame.index, frame[column], left=left, label=name)
-        left = left + frame[column].to_numpy()
+    axes.barh(frame.index, left - start, left=start, color=colours.EXACT, label="exact $-\\log p(x)$")
+    for name, colour in colours.GAPS.items():
+        gap = frame[f"{name}_gap"].to_numpy()
+        axes.barh(frame.index, gap, left=left, color=colour, label=f"{name} gap")
+        left = left + gap
     axes.set(xlabel="nats per image", xlim=(start, left.max() + 0.5))
     axes.invert_yaxis()
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=3)
+    figure.legend(loc="outside upper center", ncols=3)
     parts = "; ".join(
         f"{name}: {row.exact_nll:.1f} + {row.approximation_gap:.2f} + {row.amortisation_gap:.2f}"
         for name, row in frame.iterrows()
@@ -77,7 +81,7 @@ def ablation(frame: pd.DataFrame) -> Figure:
     means = frame.validation_exact_nll.groupby(level=0, sort=False).mean()
     figure, axes = new_figure(WIDTH, 0.5 + 0.24 * len(means))
     places = {title: place for place, title in enumerate(means.index)}
-    axes.plot(frame.validation_exact_nll, [places[title] for title in frame.index], ".", alpha=0.7)
+    axes.plot(frame.validation_exact_nll, [places[title] for title in frame.index], ".", color="0.45")
     axes.plot(means, range(len(means)), "|", color="0.2", markersize=12)
     axes.axvline(means.iloc[0], color="0.5", linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(means)), means.index)
@@ -93,11 +97,11 @@ def confusions(shares: np.ndarray, predicted: bool = False) -> Figure:
 
     The columns are digits of the neighbours in the latent plane or, with `predicted`, of a classifier.
     """
-    import seaborn as sns  # here: of all charts two need it, and it takes a second
+    import seaborn as sns  # here: of all charts one needs it, and it takes a second
 
     figure, axes = new_figure(4.0, 3.4)
     percent = 100 * shares
-    style = {"annot": True, "fmt": ".1f" if predicted else ".0f", "annot_kws": {"size": 7}, "cmap": "Reds"}
+    style = {"annot": True, "fmt": ".1f" if predicted else ".0f", "annot_kws": {"size": SMALL}, "cmap": "Reds"}
     unseen = np.eye(10, dtype=bool) | (percent == 0)
     sns.heatmap(percent, mask=unseen, square=True, cbar=False, ax=axes, **style)
     axes.set(xlabel="predicted digit" if predicted else "digit of the neighbours", ylabel="true digit")
@@ -112,13 +116,14 @@ def confusions(shares: np.ndarray, predicted: bool = False) -> Figure:
 @in_house_style
 def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
     """Share of each digit among generated images, a group of bars a model, against an even tenth."""
-    figure, axes = new_figure(WIDTH, 2.0)
+    figure, axes = new_figure(WIDTH, 2.2)
     width = 0.8 / len(shares)
-    for i, (name, values) in enumerate(shares.items()):
-        axes.bar(np.arange(10) + (i - (len(shares) - 1) / 2) * width, 100 * values, width, label=name)
+    for i, (name, style) in enumerate(colours.of_models(shares).items()):
+        places = np.arange(10) + (i - (len(shares) - 1) / 2) * width
+        axes.bar(places, 100 * shares[name], width, **style.as_bars(), label=name)
     axes.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
     axes.set(xlabel="digit", ylabel="share of samples (%)", xticks=range(10))
-    axes.legend(ncols=len(shares), loc="upper center", bbox_to_anchor=(0.5, 1.25))
+    figure.legend(loc="outside upper center", ncols=min(len(shares), 4))
     most = {name: f"most {values.argmax()}, fewest {values.argmin()}" for name, values in shares.items()}
     return describe(
         figure, "Bars of the share of each digit among prior samples; a dotted line at ten per cent. "
@@ -130,9 +135,9 @@ def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
 def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], exact: Mapping[str, float]) -> Figure:
     """The importance-weighted bound against K, with the exact log p(x) it rises to as a dotted line."""
     figure, axes = new_figure(WIDTH, 2.4)
-    for colour, (name, values) in zip(DIGIT_COLOURS, bounds.items(), strict=False):
-        axes.plot(samples, values, marker="o", markersize=3, color=colour, label=name)
-        axes.axhline(exact[name], color=colour, linestyle=":")
+    for name, style in colours.of_models(bounds).items():
+        axes.plot(samples, bounds[name], **style.as_line(), label=name)
+        axes.axhline(exact[name], color=style.colour, linestyle=":")
     axes.set(xscale="log", xlabel="importance samples K", ylabel="bound (nats)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     last = "; ".join(f"{n} from {v[0]:.1f} to {v[-1]:.2f}, exact {exact[n]:.2f}" for n, v in bounds.items())
@@ -146,16 +151,15 @@ def accuracy_lines(points: pd.DataFrame, names: Mapping[str, str], along: str, m
     `points` has columns `arm`, `accuracy` in per cent and `along`, the number on the horizontal axis; `names` maps the
     arms to what the legend calls them; `measured` says on which images.
     """
-    import seaborn as sns
-
     figure, axes = new_figure(WIDTH, 2.8)
     ticks, number = sorted(points[along].unique()), along.replace("_", " ")
     told = []
-    for colour, (arm, name) in zip(sns.color_palette("colorblind"), names.items(), strict=False):
+    for arm, style in colours.of_arms(names).items():
+        name = names[arm]
         mine = points[points.arm == arm]
         means = mine.groupby(along).accuracy.mean()
-        axes.plot(means.index, means, color=colour, marker="_", markersize=9, label=name)
-        axes.plot(mine[along], mine.accuracy, ".", color=colour, markersize=3, alpha=0.6)
+        axes.plot(means.index, means, **style.as_line(), label=name)
+        axes.plot(mine[along], mine.accuracy, ".", color=style.colour, markersize=3, alpha=0.6)
         told.append(f"{name}: {', '.join(f'{mean:.2f} % at {count:,.0f}' for count, mean in means.items())}")
     axes.set(xscale="log", xlabel=number, ylabel=f"{measured} accuracy (%)")
     axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
@@ -173,8 +177,9 @@ def arm_changes(accuracies: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     changes = 100 * (accuracies - accuracies.loc["real"]).drop(index="real")
     figure, axes = new_figure(WIDTH, 0.5 + 0.4 * len(changes))
     height = 0.8 / len(changes.columns)
-    for i, budget in enumerate(changes):
-        axes.barh(np.arange(len(changes)) + i * height, changes[budget], height, label=f"equal {budget}")
+    for i, (budget, style) in enumerate(zip(changes, colours.NEUTRAL, strict=False)):
+        places = np.arange(len(changes)) + i * height
+        axes.barh(places, changes[budget], height, **style.as_bars(), label=f"equal {budget}")
     axes.set_yticks(np.arange(len(changes)) + 0.4 - height / 2, [names[arm] for arm in changes.index])
     axes.axvline(0, color="0.3", linewidth=0.8)
     axes.set(xlabel="change of the test accuracy (points)")
@@ -191,8 +196,8 @@ def arm_changes(accuracies: pd.DataFrame, names: Mapping[str, str]) -> Figure:
 def error_by_dimension(errors: pd.DataFrame, points: int) -> Figure:
     """Mean absolute error of estimates of log p(x): rows latent dimensions, columns the methods."""
     figure, axes = new_figure(WIDTH, 2.4)
-    for name in errors:
-        axes.plot(range(len(errors)), errors[name], marker="o", markersize=4, label=name)
+    for name, style in zip(errors, colours.NEUTRAL, strict=False):
+        axes.plot(range(len(errors)), errors[name], **style.as_line(), label=name)
     axes.set_xticks(range(len(errors)), errors.index)
     axes.set(yscale="log", xlabel="latent dimensions", ylabel="error of log p(x) (nats)")
     axes.legend(title=f"{points:,} decoder evaluations")
@@ -229,10 +234,10 @@ def trade_off(sweep: pd.DataFrame) -> Figure:
         "precision (%)": {"": sweep.precision},
     }
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
-        for name, values in lines.items():
-            ax.plot(places, 100 * values, marker="o", markersize=3, label=name)
+        for style, (name, values) in zip(colours.NEUTRAL, lines.items(), strict=False):
+            ax.plot(places, 100 * values, **style.as_line(), label=name)
         ax.set(title=title, xlabel="weight")
-        ax.set_xticks(places, [f"{weight:g}" for weight in sweep.index], fontsize=6)
+        ax.set_xticks(places, [f"{weight:g}" for weight in sweep.index], fontsize=SMALL)
         if len(lines) > 1:
             ax.legend()
     told = "; ".join(

@@ -14,8 +14,8 @@ def model_diagram() -> Figure:
     axes.set(xlim=(0, 10), ylim=(0, 1))
     axes.set_axis_off()
     box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": "0.3"}
-    network = {**box, "facecolor": "#dbe9f6"}
-    cost = {**box, "edgecolor": "none", "facecolor": "#fdebd0"}
+    network = {**box, "facecolor": "0.88"}
+    cost = {**box, "linestyle": "--"}
     nodes = {
         "x": (0.5, Y, "image\n$x$", box),
         "encoder": (2.2, Y, "encoder\n$\\phi$", network),

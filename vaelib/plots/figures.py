@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from IPython.display import Image, display
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from scipy.special import ndtri
 
 from vaelib import classes
+from vaelib.plots import colours
 
-DIGIT_COLOURS = mpl.color_sequences["petroff10"]  # ten classes that colour-blind readers can tell apart
 DPI = 200
 WIDTH = 6.3  # inches: the text width of the report's page
+SMALL = 8.0  # points: the smallest letters, where there is little room; in print none is below 7
 STYLE = {
     "font.family": "STIXGeneral",  # comes with Matplotlib, and stands well beside the report's serif text
     "mathtext.fontset": "stix",
@@ -30,7 +31,7 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "axes.prop_cycle": mpl.cycler(color=DIGIT_COLOURS),
+    "axes.prop_cycle": mpl.cycler(color=[style.colour for style in colours.NEUTRAL]),
 }
 
 
@@ -117,7 +118,7 @@ def captioned_images(images: np.ndarray, captions: Sequence[str], columns: int =
         ax.set_axis_off()
     for ax, image, caption in zip(axes.flat, images, captions, strict=False):
         _show(ax, image.reshape(28, 28))
-        ax.set_title(caption, fontsize=6, pad=2)
+        ax.set_title(caption, fontsize=SMALL, pad=2)
     return describe(
         figure, f"{len(images)} images, each under its label and the digit it was taken for: {', '.join(captions)}."
     )
@@ -152,15 +153,23 @@ def manifold_grid(side: int = 20) -> np.ndarray:
 @in_house_style
 def latent_scatter(means: np.ndarray, labels: np.ndarray, title: str = "") -> Figure:
     """Posterior means in the plane by digit, on equal axes."""
-    figure, axes = new_figure(4.6, 3.9)
-    points = axes.scatter(*means.T, c=labels, s=2, alpha=0.5, linewidths=0, cmap=ListedColormap(DIGIT_COLOURS),
-                          vmin=-0.5, vmax=9.5, rasterized=True)  # fmt: skip
+    figure, axes = new_figure(4.4, 4.4)
+    scatter_classes(axes, means, labels)
     axes.set(xlabel="$z_1$", ylabel="$z_2$", title=title, aspect="equal")
-    figure.colorbar(points, ticks=range(10), label="digit").solids.set_alpha(1)
     return describe(
-        figure, "Scatter of the images' positions in the latent plane, coloured by digit: each digit has its region, "
-        "and some regions overlap."
+        figure, "Scatter of the images' positions in the latent plane, coloured by digit, each digit's name at the "
+        "median of its images: each has its region, and some regions overlap."
     )  # fmt: skip
+
+
+def scatter_classes(axes, means: np.ndarray, labels: np.ndarray) -> None:
+    """Images at their places in the plane, in the colours of their classes, whose names stand at their medians."""
+    axes.scatter(*means.T, c=[colours.DIGITS[i] for i in labels], s=2, alpha=0.5, linewidths=0, rasterized=True)
+    for i, name in enumerate(classes.names()):
+        if (own := means[labels == i]).size:
+            outline = [withStroke(linewidth=2.5, foreground="white")]
+            place = np.median(own, axis=0)
+            axes.text(*place, name, ha="center", va="center", weight="bold", path_effects=outline)
 
 
 @in_house_style
@@ -181,27 +190,30 @@ def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str
     `panels` are those of `measure.plane.posterior_panels`.
     """
     figure, axes = new_figure(WIDTH, 0.5 * WIDTH, nrows=2, ncols=len(titles), height_ratios=[1, 1.6])
-    names = {"q": "encoder's Gaussian, 1 and 2 standard deviations", "best": "the same of the best Gaussian"}
+    drawn = {
+        "q": ("encoder's Gaussian, 1 and 2 standard deviations", colours.ENCODER, "-"),
+        "best": ("the same of the best Gaussian", colours.BEST, "--"),
+    }
     for i, (above, below) in enumerate(axes.T):
         _show(above, panels["image"][i].reshape(28, 28), titles[i])
         log_density, extent = panels["log_density"][i].T, panels["extent"][i]
         highest = log_density.max()  # on a logarithmic scale, else a broad mode is invisible beside a narrow one
         below.imshow(log_density, origin="lower", extent=extent, cmap="Greys", vmin=highest - 8, vmax=highest)
-        for name, colour in zip(names, DIGIT_COLOURS, strict=False):
+        for name, (_, colour, line) in drawn.items():
             mean, deviation = panels[f"{name}_mean"][i], panels[f"{name}_deviation"][i]
             for sigmas in (1, 2):
-                below.add_patch(Ellipse(mean, *(2 * sigmas * deviation), fill=False, color=colour, linewidth=1.0))
+                below.add_patch(
+                    Ellipse(mean, *(2 * sigmas * deviation), fill=False, color=colour, linewidth=1.2, linestyle=line)
+                )
         left, right, bottom, top = extent
         below.set(xlim=(left, right), ylim=(bottom, top))  # ellipses outside would widen the view
-        below.tick_params(labelsize=6)
+        below.tick_params(labelsize=SMALL)
         below.locator_params(nbins=3)
         below.set_xlabel("$z_1$", labelpad=1)
     axes[1, 0].set_ylabel("$z_2$", labelpad=1)
     keys = [Patch(color="0.4", label="exact posterior (logarithmic)")]
-    keys += [
-        Line2D([], [], color=colour, label=name) for name, colour in zip(names.values(), DIGIT_COLOURS, strict=False)
-    ]
-    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=7)
+    keys += [Line2D([], [], color=colour, linestyle=line, label=label) for label, colour, line in drawn.values()]
+    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=SMALL)
     return describe(figure, alt)
 
 

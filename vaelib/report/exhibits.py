@@ -135,7 +135,10 @@ def _required(what: str, text: str | None, label: str) -> str:
 
 
 def _drawn(figure: Any, label: str, width: str | None) -> tuple[dict[str, str], dict[str, float]]:
-    """The figure as base64 PNG, a chart as SVG too; its natural width in inches, its height as a multiple of that."""
+    """The figure as base64 PNG, a chart as SVG too; its natural width in inches, its height as a multiple of that.
+
+    Beside them the size in points that its smallest letters have in print, 0 where it has none.
+    """
     from matplotlib import pyplot  # here: a build from an executed notebook needs neither
     from PIL import Image
 
@@ -146,6 +149,7 @@ def _drawn(figure: Any, label: str, width: str | None) -> tuple[dict[str, str], 
     with Image.open(buffer) as picture:
         size = {"inches": round(picture.width / DPI, 2), "aspect": round(picture.height / picture.width, 4)}
         printed = float(width.rstrip("%")) / 100 * TEXT_WIDTH if width else min(size["inches"], TEXT_WIDTH)
+        size["points"] = round(_smallest_letters(figure) * printed / size["inches"], 1)
         if (height := printed * size["aspect"]) > TALLEST:
             raise PublishError(f"{label} would be {height:.1f} inches tall, and the PDF's page holds {TALLEST}.")
         if picture.width > MAX_PIXELS:
@@ -153,6 +157,14 @@ def _drawn(figure: Any, label: str, width: str | None) -> tuple[dict[str, str], 
             shape = (MAX_PIXELS, round(picture.height * MAX_PIXELS / picture.width))
             picture.convert("RGB").resize(shape, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
     return {"image/png": base64.b64encode(buffer.getvalue()).decode(), **vector}, size
+
+
+def _smallest_letters(figure: Any) -> float:
+    """The size of a figure's smallest letters in points, as drawn; an index in a formula may be smaller still."""
+    from matplotlib.text import Text
+
+    shown = (text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip())
+    return min((text.get_fontsize() for text in shown), default=0.0)
 
 
 def _is_chart(figure: Any) -> bool:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_hex
 
-from vaelib.plots import figures
+from vaelib import classes
+from vaelib.plots import colours
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("unpack", "network", "spline", "posterior", "pad", "drawing", "page")  # each needs only those before it
-ENCODER, LOOKUP = (to_hex(colour) for colour in figures.DIGIT_COLOURS[:2])  # as in `figures.posteriors`
+ENCODER, LOOKUP = colours.ENCODER, colours.BEST
 NOTEBOOK_HEIGHT = 1000  # pixels, until the page in a notebook has measured itself
 NOTEBOOK_PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
 <title>Explorer</title><style>body { margin: 8px; }</style><body>PAGE<script>
@@ -42,13 +43,13 @@ def page(arrays: Mapping[str, np.ndarray]) -> str:
     content = header(arrays)
     if "obstacle" in content:
         return f"<p>There is nothing to draw on here: {html.escape(content['obstacle'])}.</p>"
-    colours = {"colours": [to_hex(colour) for colour in figures.DIGIT_COLOURS]}
-    colours |= {"encoderColour": ENCODER, "lookupColour": LOOKUP}
+    drawn = {"colours": [to_hex(colour) for colour in colours.DIGITS], "names": classes.names()}
+    drawn |= {"encoderColour": ENCODER, "lookupColour": LOOKUP}
     body = {"body": base64.b64encode(arrays["page.body"].tobytes()).decode()}
-    data = json.dumps(content | colours | body, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps(content | drawn | body, separators=(",", ":")).replace("</", "<\\/")
     style = _text("explorer.css").replace("ENCODER", ENCODER).replace("LOOKUP", LOOKUP)
     script = "\n".join(_text(f"{name}.js") for name in SCRIPTS)
-    dots = (f'<li><i style="background: {to_hex(c)}"></i>{i}</li>' for i, c in enumerate(figures.DIGIT_COLOURS))
+    dots = (f'<li><i style="background: {to_hex(c)}"></i>{i}</li>' for i, c in enumerate(colours.DIGITS))
     fragment = _text("explorer.html").replace("ROUNDING", rounding(content)).replace("LEGEND", "".join(dots))
     return fragment.replace("/*STYLE*/", style).replace("/*SCRIPT*/", script).replace("/*DATA*/", data)
 

@@ -16,8 +16,8 @@ function fitted(canvas) {
   return [pen, size];
 }
 
-// A part of the plane, the square of half side `half` around `centre`: dots, posterior, ellipses of q, mark, axes.
-function drawPlane(canvas, { centre, half }, { dots, posterior, gaussians, mark, colours, ink }) {
+// A part of the plane, the square of half side `half` around `centre`: dots, posterior, ellipses of q, names, mark, axes.
+function drawPlane(canvas, { centre, half }, { dots, names, posterior, gaussians, mark, colours, ink }) {
   const [pen, size] = fitted(canvas), scale = size / 2 / half;
   if (!size) return;
   const place = (x, y) => [(x - centre[0] + half) * scale, (centre[1] + half - y) * scale];
@@ -37,6 +37,14 @@ function drawPlane(canvas, { centre, half }, { dots, posterior, gaussians, mark,
       round(...q.mean, ...q.deviation.map((deviation) => Math.max(2, sigmas * deviation * scale)));
       pen.stroke();
     }
+  }
+  pen.font = "bold 13px sans-serif";
+  pen.textAlign = "center";
+  pen.lineWidth = 3;
+  pen.strokeStyle = `rgb(${ink.map((part) => 255 - part)})`;
+  pen.fillStyle = `rgb(${ink})`;
+  for (const [x, y, name] of names) {
+    for (const write of ["strokeText", "fillText"]) pen[write](name, place(x, y)[0], place(x, y)[1] + 4);
   }
   for (const [radius, colour, width] of [[7, "#fff", 4], [6, "#000", 2]]) {
     pen.strokeStyle = colour;

@@ -8,6 +8,9 @@ function openPage(root, data, arrays) {
   const whole = { centre: [0, 0], half: model.reach };
   let view = whole, closeView = { centre: [0, 0], half: 0.5 }, waiting = false, known = null;
   const dots = Array.from(arrays.label, (label, i) => [arrays.mean[2 * i], arrays.mean[2 * i + 1], label]);
+  const median = (own, k) => own.map((dot) => dot[k]).sort((a, b) => a - b)[own.length >> 1];
+  const names = data.names.map((name, i) => [name, dots.filter((dot) => dot[2] === i)]).filter(([, own]) => own.length)
+    .map(([name, own]) => [median(own, 0), median(own, 1), name]);
   const ink = () => (known ||= getComputedStyle(root).color.match(/\d+/g).slice(0, 3).map(Number)); // a slow question
 
   function testImage(at) {
@@ -65,7 +68,7 @@ function openPage(root, data, arrays) {
     find(".nearest").replaceChildren(...away.slice(0, 6).map(([, at]) => imageButton(at, String(arrays.label[at]))));
   }
   function drawAll() {
-    const shown = { ...state, dots, colours: data.colours, ink: ink() };
+    const shown = { ...state, dots, names, colours: data.colours, ink: ink() };
     drawPlane(plane.firstElementChild, view, shown);
     drawPlane(close.firstElementChild, closeView, shown);
     drawStrokes(pad.firstElementChild, state.strokes, state.pen, shown.ink);

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse, Rectangle
 
-from vaelib.plots import figures
+from vaelib.plots import colours, figures
 
 SEEN = 8  # nats below the highest point down to which the posterior is drawn
-GAUSSIANS = {"q": "encoder's q", "best": "best Gaussian"}
+GAUSSIANS = {"q": ("encoder's q", colours.ENCODER, "-"), "best": ("best Gaussian", colours.BEST, "--")}
 
 
 @figures.in_house_style
@@ -30,8 +30,7 @@ def example(arrays: Mapping[str, np.ndarray]) -> Figure:
 
     extent = arrays["posteriors.extent"][0]
     plane = middle.subplots()
-    colours = np.array(figures.DIGIT_COLOURS, dtype=object)[arrays["labels"]]
-    plane.scatter(*arrays["mean"].T, c=colours.tolist(), s=2, alpha=0.5, linewidths=0, rasterized=True)
+    figures.scatter_classes(plane, arrays["mean"], arrays["labels"])
     reach = np.abs(arrays["mean"]).max() + 0.3
     plane.set(
         xlim=(-reach, reach), ylim=(-reach, reach), title="its place in the plane", xlabel="$z_1$", ylabel="$z_2$"
@@ -46,15 +45,16 @@ def example(arrays: Mapping[str, np.ndarray]) -> Figure:
     density = arrays["posteriors.log_density"][0].T
     top = density.max()
     close.imshow(density, origin="lower", extent=extent, cmap="Greys", vmin=top - SEEN, vmax=top)
-    for (name, label), colour in zip(GAUSSIANS.items(), figures.DIGIT_COLOURS, strict=False):
+    for name, (label, colour, line) in GAUSSIANS.items():
         mean, deviation = arrays[f"posteriors.{name}_mean"][0], arrays[f"posteriors.{name}_deviation"][0]
         for sigmas in (1, 2):
             width, height = 2 * sigmas * deviation
-            ellipse = Ellipse(mean, width, height, fill=False, color=colour, label=label if sigmas == 1 else None)
+            look = {"fill": False, "color": colour, "linestyle": line, "label": label if sigmas == 1 else None}
+            ellipse = Ellipse(mean, width, height, **look)
             close.add_patch(ellipse)
     close.set(xlim=extent[:2], ylim=extent[2:], title="its posterior, close up", xlabel="$z_1$")
     close.locator_params(nbins=4)
-    close.legend(fontsize=6, loc="upper left")
+    close.legend(fontsize=figures.SMALL, loc="upper left")
 
     log_px, elbo, best = arrays["example.elbo"]
     images = arrays["example.nearest"]
@@ -79,4 +79,4 @@ def _digit(axes, image: np.ndarray, title: str) -> None:
     axes.imshow(255 - image.reshape(28, 28), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.set_title(title, fontsize=7.5)
+    axes.set_title(title, fontsize=figures.SMALL)
