@@ -17,17 +17,20 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from vaelib import data, device
-from vaelib.exact import aggregate, dimensions, identities, quadrature
+from vaelib.exact import aggregate, dimensions, identities, quadrature, torus
 from vaelib.exact.gaps import split_gap
 from vaelib.exact.quadrature import conditional_log_likelihood, exact_log_likelihood, importance_weights
 from vaelib.measure import evaluation, failures, metrics, plane, realism
 from vaelib.models.classifier import Classifier, accuracies, accuracy, predict, random_affine
+from vaelib.models.torus import Torus
 from vaelib.models.vae import VAE, Posterior
 from vaelib.models.vaegan import VAEGAN
 from vaelib.synthetic import arms, generators, samplers
+from vaelib.training import mixture
 from vaelib.training.adversarial import VAEGANLoss
 from vaelib.training.classification import ClassifierLoss
 from vaelib.training.elbo import VAELoss
+from vaelib.training.lattice import LatticeLoss
 from vaelib.training.lookup import LookupLoss
 from vaelib.training.loop import Settings, train
 from vaelib.training.loss import Loss
@@ -161,6 +164,7 @@ LOSSES = {
     "marginal": lambda: MarginalLoss(VAE("mlp"), side=4),
     "lookup": lambda: LookupLoss(VAE("mlp"), side=12),
     "sleep": lambda: VAELoss(VAE("mlp"), "sleep"),
+    "lattice": lambda: LatticeLoss(Torus()),
     "residual": lambda: VAELoss(VAE("resmlp")),
     "gaussian": lambda: VAELoss(VAE("mlp", likelihood="gaussian"), "sleep", "C"),
     "continuous": lambda: VAELoss(VAE("mlp", likelihood="continuous_bernoulli"), "sleep", "C"),
@@ -232,8 +236,15 @@ def of_worth(few):
     return conditional_log_likelihood(VAE("mlp", classes=10).to(GPU), x, few.labels[:3])
 
 
+def of_baselines(few):
+    x, rng = data.grey(few.images[:3]), torch.Generator(GPU)
+    mixtures = [fitted.mixture for fitted in mixture.passes(few, few, 4, 2, [0.5, 1.0], rng)]
+    return mixtures, [fitted.log_px(x) for fitted in mixtures], torus.log_likelihood(Torus().to(GPU), x, side=4)
+
+
 MEASUREMENTS = {
-    "likelihood": lambda few: evaluation.likelihood(VAE("mlp").to(GPU), few.take(2), "A", 1, few.take(1)),
+    "baselines": of_baselines,
+    "likelihood": lambda few: evaluation.likelihood(VAE("mlp").to(GPU), few.take(2), "A", 1, {"train": few.take(1)}),
     "in three dimensions": lambda few: evaluation.likelihood(VAE("mlp", 3).to(GPU), few.take(2), "A", 1),
     "of grey pixels": lambda few: evaluation.likelihood(VAE("mlp", 2, "gaussian").to(GPU), few.take(2), "C", 1),
     "conditional": of_worth,
