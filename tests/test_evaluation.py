@@ -14,11 +14,11 @@ LIKELIHOODS = {"A": "bernoulli", "B": "bernoulli", "C": "gaussian"}
 
 @pytest.fixture(scope="module", params=LIKELIHOODS)
 def measured(request, mnist):
-    """An untrained model of each protocol on 12 test images, the gaps of 4 of them split."""
+    """An untrained model of each protocol on 12 test images, the gaps of 4 of them split, and on other images."""
     torch.manual_seed(3)
     model, images = VAE("mlp", 2, LIKELIHOODS[request.param]), mnist["test"].take(12)
-    seen = mnist["train"].take(6)
-    return model, images, request.param, *evaluation.likelihood(model, images, request.param, 4, seen, points=40)
+    others = {"train": mnist["train"].take(6), "validation": mnist["validation"].take(3)}
+    return model, images, request.param, *evaluation.likelihood(model, images, request.param, 4, others, points=40)
 
 
 def test_a_protocol_is_measured_on_its_own_pixels(measured):
@@ -38,10 +38,12 @@ def test_elbo_and_gaps_add_up_to_log_px_and_the_importance_weighted_bound_lies_b
     assert numbers["gap_elbo"] - noise < -numbers["iwae_nll"] < -numbers["gap_exact_nll"] + noise
 
 
-def test_training_images_are_measured_as_test_images_are(measured, mnist):
-    model, _, protocol, numbers, _ = measured
-    as_test, _ = evaluation.likelihood(model, mnist["train"].take(6), protocol, 1)
-    assert numbers["exact_nll_train"] == pytest.approx(as_test["exact_nll"], abs=1e-3)
+@pytest.mark.parametrize(("split", "count"), [("train", 6), ("validation", 3)])
+def test_other_images_are_measured_as_test_images_are(measured, mnist, split, count):
+    model, _, protocol, numbers, each = measured
+    as_test, _ = evaluation.likelihood(model, mnist[split].take(count), protocol, 1)
+    assert numbers[f"exact_nll_{split}"] == pytest.approx(as_test["exact_nll"], abs=1e-3)
+    assert len(each[f"log_px_{split}"]) == count
 
 
 def test_every_answer_is_a_bound_and_the_best_gaussian_the_best_of_them(measured):

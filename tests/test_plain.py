@@ -27,6 +27,20 @@ def test_runs_of_one_architecture_that_differ_in_length_are_models_of_their_own(
     assert ranking(plain_runs(vaes(runs))) == ["any9", "any3"]
 
 
+def test_networks_are_ranked_by_their_mean_on_validation_images_and_shown_with_that_on_test_images():
+    validation = {"one-seed0": 131.0, "one-seed1": 135.0, "other-seed0": 132.0, "other-seed1": 133.0}
+    test = {"one-seed0": 120.0, "one-seed1": 120.0, "other-seed0": 140.0, "other-seed1": 140.0}
+    runs = {
+        f"vae/{name}": made_up_scale.vae("mlp", nll, exact_nll_validation=validation[name])
+        for name, nll in test.items()
+    }
+    frame = vaes(runs)
+    assert ranking(plain_runs(frame)) == ["other", "one"]
+    table = tables.results(frame, published_likelihoods())[:2]
+    assert table.model.tolist() == ["other", "one"]
+    assert table["exact −log p(x)"].tolist() == ["140.00 ± 0.00", "120.00 ± 0.00"]
+
+
 @pytest.mark.parametrize(
     "variation",
     [{"precision": "float32"}, {"kl_warmup_epochs": 2.0}, {"importance_samples": 5}, {"encoder_epochs": 1}],

@@ -76,6 +76,15 @@ def test_a_vaegan_is_compared_with_the_vae_of_its_architecture_whatever_that_is_
         Report(made_up_scale.write(tmp_path / "b", records)).values()
 
 
+def test_the_best_network_is_that_of_validation_images_and_its_numbers_are_those_of_test_images(tmp_path):
+    records = made_up_scale.records()
+    records["vae/conv-seed0"]["metrics"]["exact_nll_validation"] = 180.0
+    found = Report(made_up_scale.write(tmp_path, records))
+    best = found.values()["best"]
+    assert (best["model"], found.best.name) == ("256–128 ReLU", "vae/mlp-seed1")
+    assert best["nll"] == "135.00 ± 12.71" and best["lead"].startswith("5.0 nats behind *convolutional* (")
+
+
 def test_without_other_fractions_nothing_is_said_of_them(tmp_path):
     worth = Report(made_up_scale.write(tmp_path, without("augmentation/10-"))).values()["worth"]
     assert (worth["elsewhere"], worth["most_percent"]) == ("", "20")
@@ -103,6 +112,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
     [
         ("count.architectures", 2),
         ("count.test", "all 4 test images"),
+        ("count.validation", "2"),
         ("count.gap", 3),
         ("best.model", "convolutional"),
         ("best.nll", "130.00"),

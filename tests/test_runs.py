@@ -25,7 +25,7 @@ GOOD = {
     "run_dir": "results/x", "dataset": "MNIST", "train_images": 0, "test_images": 0, "architecture": "mlp",
     "latent_dim": 2, "likelihood": "bernoulli", "protocol": "A", "objective": "elbo", "importance_samples": 1,
     "kl_warmup_epochs": 0.0, "epochs": 1, "encoder_epochs": 0, "batch_size": 250, "learning_rate": 1e-3, "seed": 0,
-    "precision": "auto", "device": "auto", "gap_images": 20, "exact_train_images": 30,
+    "precision": "auto", "device": "auto", "gap_images": 20, "exact_images": 30,
     "classifier_run": "",
 }  # fmt: skip
 

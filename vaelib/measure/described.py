@@ -8,6 +8,7 @@ ALL, FIRST = "all {images:,} test images", "the first {gap_images:,} test images
 # The names of a record, what they say, and what they were measured on. Internal checks are left out.
 MEANINGS = {
     "exact_nll": ("−log p(x), exactly: what the model needs to describe an image", ALL),
+    "exact_nll_validation": ("the same of held-out images, to choose a network by", "the first validation images"),
     "exact_nll_train": ("the same of images that it was trained on", "the first training images"),
     "estimate_bias": ("what the estimate that training on log p(x) maximises lacks of log p(x)", ALL),
     "exact_nll_error": ("the error of that, as halving the step and widening the box show it", ALL),

@@ -1,5 +1,8 @@
 """The numbers of one trained VAE: ELBO, exact likelihood, gaps, protocol identities, latent neighbours, samples."""
 
+import itertools
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,16 +48,17 @@ def likelihood(
     images: data.Images,
     protocol: str,
     gap_images: int,
-    training: data.Images | None = None,
+    others: Mapping[str, data.Images] | None = None,
     points: int = POINTS,
 ) -> tuple[Numbers, dict[str, Tensor]]:
     """ELBO and log p(x): means over images, and the same image by image.
 
-    With a 2-D latent all values are exact (quadrature), also for the images of `training`, which the model was trained
-    on; the gaps of the first `gap_images` are split, and other answers than the encoder's tried on them; the stratified
-    estimate with `points` latents a side, which training on log p(x) maximises, is compared with the exact value. With
-    Bernoulli pixels the identities between the protocols are measured in the same quadrature. With another dimension
-    the ELBO is a mean over draws and log p(x) only the importance-weighted bound, both on the first `gap_images`.
+    With a 2-D latent all values are exact (quadrature). Of `others`, such as training images by the name "train", there
+    is the exact log p(x) too: `exact_nll_train`, and image by image `log_px_train`. The gaps of the first `gap_images`
+    are split, and other answers than the encoder's tried on them; the stratified estimate with `points` latents a side,
+    which training on log p(x) maximises, is compared with the exact value. With Bernoulli pixels the identities between
+    the protocols are measured in the same quadrature. With another dimension the ELBO is a mean over draws and log p(x)
+    only the importance-weighted bound, both on the first `gap_images`.
     """
     x = data.evaluation_pixels(images.images, protocol)
     few = x[:gap_images]
@@ -75,16 +79,17 @@ def likelihood(
     }
     each = {"mean": posterior.mean, "log_variance": posterior.log_variance, "elbo": elbo}
     if exact:
-        seen = data.evaluation_pixels(training.images, protocol) if training else x[:0]
+        more = {name: data.evaluation_pixels(own.images, protocol) for name, own in (others or {}).items()}
         extra = identities.pixels(images) if protocol in "AB" else x[:0]
-        keep_nodes = torch.arange(len(x) + len(seen) + len(extra)) >= len(x) + len(seen)
-        together = exact_log_likelihood(model, torch.cat([x, seen, extra]), keep_nodes=keep_nodes)
-        result = together.part(0, len(x))
-        if training:
-            each["log_px_train"] = together.part(len(x), len(seen)).log_px
-            numbers["exact_nll_train"] = -each["log_px_train"].mean()
+        sizes = [len(block) for block in (x, *more.values(), extra)]
+        keep_nodes = torch.arange(sum(sizes)) >= sum(sizes) - len(extra)
+        together = exact_log_likelihood(model, torch.cat([x, *more.values(), extra]), keep_nodes=keep_nodes)
+        result, *of_others, of_extra = map(together.part, itertools.accumulate(sizes, initial=0), sizes)
+        for name, of_other in zip(more, of_others, strict=True):
+            each[f"log_px_{name}"] = of_other.log_px
+            numbers[f"exact_nll_{name}"] = -of_other.log_px.mean()
         if len(extra):
-            numbers |= identities.measure(model, images, together.part(len(x) + len(seen), len(extra)))
+            numbers |= identities.measure(model, images, of_extra)
         each |= {"log_px": result.log_px, "error": result.error} | _answers(model, few, result.log_px[: len(few)])
         numbers |= {
             "exact_nll": -result.log_px.mean(),

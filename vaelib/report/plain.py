@@ -18,5 +18,5 @@ def plain_runs(vaes: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking(runs: pd.DataFrame) -> list[str]:
-    """The models of these runs, best first by their exact likelihood, which is a mean over seeds."""
-    return list(runs.groupby("model").exact_nll.mean().sort_values().index)
+    """The models of these runs, best first by the exact likelihood of validation images, which is a mean over seeds."""
+    return list(runs.groupby("model").exact_nll_validation.mean().sort_values().index)

@@ -21,10 +21,10 @@ class Report:
 
     Frames have a row a run: `vaes` is all of them, `compared` those that stand for their architectures, `objectives`
     those of decoders trained by different objectives; `generators`, `augmentation` and `vaegans` are the other
-    experiments'. `ranking` names the models of `compared`, best first; `runs` has for each the one run that is shown.
-    `samples` has a row for each model whose samples the VAE-GANs were compared with, `sweep` one for each generator
-    with a classifier in the loss or none, `on_all` one for each classifier trained on all images; `classifiers` are
-    those with and without synthetic images.
+    experiments'. `ranking` names the models of `compared`, best first on validation images; `runs` has for each the one
+    run that is shown. `samples` has a row for each model whose samples the VAE-GANs were compared with, `sweep` one for
+    each generator with a classifier in the loss or none, `on_all` one for each classifier trained on all images;
+    `classifiers` are those with and without synthetic images.
     """
 
     def __init__(self, results: str | Path):
@@ -104,6 +104,7 @@ class Report:
         return {
             "architectures": self.compared.architecture.nunique(),
             "test": f"{part} {len(self.best.arrays['labels']):,} test images",
+            "validation": f"{len(self.best.arrays['log_px_validation']):,}",
             "gap": int(self.best.record["metrics"]["gap_images"]),
             "identity": identities.IMAGES,
             "identity_samples": identities.DRAWS,

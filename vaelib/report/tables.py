@@ -94,10 +94,11 @@ def _updates(updates: int | list[int]) -> str:
 
 
 def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Test-set likelihoods, best first, a group of rows a protocol, each followed by the published rows under it.
+    """Test-set likelihoods, a group of rows a protocol, each followed by the published rows under it.
 
-    Those of models trained by the ELBO: `objectives` has the others. Under protocol A the plain runs come first, and
-    the best of them is what the report calls the best; variations of their training are a group of their own.
+    Those of models trained by the ELBO, best first on validation images: `objectives` has the others. Under protocol A
+    the plain runs come first, and the best of them is what the report calls the best; variations of their training are
+    a group of their own.
     """
     rows = []
     trained, plain = vaes[vaes.objective == "elbo"], plain_runs(vaes)

@@ -55,7 +55,7 @@ class VAEParameters(Trained):
     precision: Precision = "auto"
     device: Device = "auto"
     gap_images: Positive = 500
-    exact_train_images: Positive = 1000
+    exact_images: Positive = 2000
 
     @model_validator(mode="after")
     def _pixels_fit(self) -> "VAEParameters":

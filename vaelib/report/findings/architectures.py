@@ -15,7 +15,7 @@ from vaelib.report.words import listed, with_interval
 
 PUBLISHED = "mlp"  # the architecture with the layers of the published N-VAE (Davidson et al. 2018)
 NO_TRAINING = {  # parameters of other things
-    "run_dir", "device", "seed", "architecture", "test_images", "gap_images", "exact_train_images", "classifier_run",
+    "run_dir", "device", "seed", "architecture", "test_images", "gap_images", "exact_images", "classifier_run",
 }  # fmt: skip
 
 
@@ -125,11 +125,19 @@ def _chance(above: float) -> str:
 
 
 def _lead(vaes: pd.DataFrame, order: list[str]) -> str:
-    """By how much the first of these models is better than the second, and than the last if that is another."""
+    """How far before the second of these models the first is on test images, and before the last if that is another.
+
+    The order is that of validation images, so on test images it may also be behind.
+    """
     best, second, *others = order
     nll = vaes.groupby("model").exact_nll.mean()
-    lead = f"{nll[second] - nll[best]:.1f} nats before *{second}*{_caution(vaes, best, second)}"
-    return f"{lead} and {nll[others[-1]] - nll[best]:.1f} before *{others[-1]}*" if others else lead
+
+    def ahead(model: str, unit: str = "") -> str:
+        lead = nll[model] - nll[best]
+        return f"{abs(lead):.1f}{unit} {'before' if lead >= 0 else 'behind'} *{model}*"
+
+    lead = f"{ahead(second, ' nats')}{_caution(vaes, best, second)}"
+    return f"{lead} and {ahead(others[-1])}" if others else lead
 
 
 def _caution(vaes: pd.DataFrame, best: str, second: str) -> str:
