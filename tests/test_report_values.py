@@ -66,14 +66,28 @@ def test_classifiers_that_were_trained_otherwise_are_not_mixed(tmp_path):
     assert list(found.on_all.index) == ["classifier/whole"]
 
 
-def test_a_vaegan_is_compared_with_the_vae_of_its_architecture_whatever_that_is_called(tmp_path):
+def test_a_vaegan_is_set_beside_the_vae_of_its_pixels_and_length_whatever_that_is_called(tmp_path):
     records = made_up_scale.records()
-    records["vaegan/any"]["config"]["compared_runs"] = ["any/vae/grey-seed0", "any/vae/deep-seed0", "any/vae/mlp-seed1"]
-    records["vaegan/any"]["config"]["architecture"] = "mlp"
-    assert Report(made_up_scale.write(tmp_path / "a", records)).values()["vaegan"]["plain"] == "256–128 ReLU"
-    records["vaegan/any"]["config"]["architecture"] = "conv"
-    with pytest.raises(RunError, match="not compared with the VAE of its own architecture"):
-        Report(made_up_scale.write(tmp_path / "b", records)).values()
+    records["vaegan/any"]["config"] |= {"architecture": "mlp", "train_images": 0, "epochs": 3}
+    records["vaegan/any"]["config"]["compared_runs"] = ["any/vae/mlp-seed1", "any/vae/twin-seed0", "any/vae/grey-seed0"]
+    assert (
+        Report(made_up_scale.write(tmp_path / "a", records)).values()["vaegan"]["plain"] == "256–128 ReLU, grey pixels"
+    )
+    for other in ({"architecture": "conv"}, {"train_images": 1000}, {"epochs": 4}, {"batch_size": 50}):
+        unlike = records | {
+            "vaegan/any": made_up_scale.record(records["vaegan/any"]["config"] | other, made_up_scale.SHARES)
+        }
+        with pytest.raises(
+            RunError, match="compared with no VAE of grey pixels and its own architecture, train_images"
+        ):
+            Report(made_up_scale.write(tmp_path / next(iter(other)), unlike)).values()
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.004, "hardly ever made"), (0.04, "none is missing")])
+def test_of_a_vaegan_that_hardly_makes_a_digit_mode_dropping_is_told(tmp_path, share, said):
+    records = made_up_scale.records()
+    records["vaegan/any"]["metrics"] |= {"smallest_class_share": share}
+    assert said in Report(made_up_scale.write(tmp_path, records)).values()["vaegan"]["modes"]
 
 
 def test_the_best_network_is_that_of_validation_images_and_its_numbers_are_those_of_test_images(tmp_path):
@@ -123,7 +137,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("worst.model", "256–128 ReLU"),
         ("one_in", "1,097"),
         ("identity.excess", 0.5),
-        ("identity.runs", 5),
+        ("identity.runs", 6),
         ("failure.lowest", -300.0),
         ("failure.largest_gap", 6.1),
         ("failure.top_share", 60.0),
@@ -162,10 +176,11 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("worth.moved_told", "no gain of 0.1 points or more"),
         ("judge.error", 1.0),
         ("vaegan.distance", "220"),
-        ("vaegan.plain", "convolutional"),
+        ("vaegan.network", "convolutional"),
+        ("vaegan.plain", "convolutional, grey pixels"),
+        ("vaegan.plain_distance", "250"),
         ("vaegan.nearest", EXACT),
         ("vaegan.sharper", 4.0),
-        ("vaegan.real_recall", 86.0),
         ("task.weight", "10"),
         ("task.best.cost", 1.5),
         ("provenance.device", "A processor"),

@@ -22,7 +22,7 @@ import needs
 import plan
 
 from vaelib.plots import charts, figures
-from vaelib.report import exhibits, frames, gains, plain, tables
+from vaelib.report import exhibits, frames, gains, plain, report, tables
 from vaelib.report.findings import theory
 from vaelib.report.report import Report
 from vaelib.report.summary import published_likelihoods
@@ -140,6 +140,22 @@ def test_the_scale_and_the_report_know_the_same_variations_of_a_training():
     assert needs.VARIATIONS == plain.VARIATIONS == {name: defaults[name] for name in plain.VARIATIONS}
 
 
+def test_the_scale_and_the_report_know_the_same_likeness_of_a_vaegan_and_a_vae():
+    assert needs.TWIN == report.TWIN
+
+
+@pytest.mark.parametrize("scale", ["smoke", "standard", "full"])
+def test_every_vaegan_has_a_vae_of_its_pixels_and_length_with_its_seed(scale: str):
+    runs = plan.settings(plan.load(PROJECT, scale).runs, PROJECT / "notebooks")
+    for name, run in runs.items():
+        if name.startswith("vaegan/"):
+            own = [runs[other] for other in run["compared_runs"] if runs[other]["protocol"] == "B"]
+            assert [(vae["seed"], *(vae[same] for same in needs.TWIN)) for vae in own] == [
+                (run["seed"], *(run[same] for same in needs.TWIN))
+            ]
+            assert all(vae["objective"] == "elbo" for vae in own)
+
+
 def test_as_many_models_and_generators_as_a_scale_may_have_fit_on_a_page():
     images = np.zeros((150, 784), np.uint8)
     models, generators = ({f"model {i}": images for i in range(needs.MOST[kind])} for kind in ("models", "generators"))
@@ -171,4 +187,4 @@ def test_of_the_smoke_scale_much_can_be_left_out(project):
             accepted += [part] if plan.load(project, "own").runs else []
         except plan.PlanError:
             continue
-    assert {"vae/mlp-grey", "augmentation/fraction100"} <= set(accepted)
+    assert {"vae/mlp-continuous-bernoulli", "augmentation/fraction100"} <= set(accepted)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vaelib.report import frames, tables
+from vaelib.report import baselines, frames, tables
 from vaelib.report.summary import Summary, compared_samples, model_name, published_likelihoods, run_name
 
 
@@ -31,11 +31,11 @@ def test_architectures_are_listed_with_their_weights(vaes):
 
 def test_training_parameters_have_a_row_a_model_and_no_column_that_no_run_used(summary, vaes):
     table = tables.training(vaes, summary).set_index("model")
-    assert table.index.tolist() == ["mlp", "conv", "deep", "grey"] and "KL warm-up" not in table
+    assert table.index.tolist() == ["mlp", "conv", "deep", "grey", "twin"] and "KL warm-up" not in table
     assert table.loc["mlp", ["images", "seeds", "threads", "best epoch"]].tolist() == ["55,000", "1, 2", 1, "3, 3"]
-    assert table.objective.tolist() == ["ELBO", "ELBO", "log p(x)", "ELBO"]
-    warm = tables.training(vaes.assign(kl_warmup_epochs=[2.5, 2.5, 0.0, 0.0, 0.0]), summary)
-    assert warm["KL warm-up"].tolist() == ["2.5 epochs", "none", "none", "none"]
+    assert table.objective.tolist() == ["ELBO", "ELBO", "log p(x)", "ELBO", "ELBO"]
+    warm = tables.training(vaes.assign(kl_warmup_epochs=[2.5, 2.5, 0.0, 0.0, 0.0, 0.0]), summary)
+    assert warm["KL warm-up"].tolist() == ["2.5 epochs", *["none"] * 4]
 
 
 def test_other_trainings_have_their_images_length_and_weights(summary):
@@ -60,7 +60,7 @@ def test_results_are_ranked_by_protocol_with_the_published_rows_below(vaes):
     assert groups.index.tolist() == [
         "Protocol A, this report", "Protocol A, published", "Protocol B, this report", "Protocol B, published",
     ]  # fmt: skip
-    assert groups.iloc[0] == ["conv", "mlp"] and groups.iloc[2] == ["grey"]  # not the one trained on log p(x)
+    assert groups.iloc[0] == ["conv", "mlp"] and groups.iloc[2] == ["twin", "grey"]  # not the one trained on log p(x)
     conv, mlp = (row for _, row in table[:2].iterrows())
     assert conv[["−ELBO", "imp.-weighted", "exact −log p(x)"]].tolist() == ["132.00", "131.00", "130.00"]
     assert mlp[["−ELBO", "exact −log p(x)", "seeds"]].tolist() == ["137.00 ± 12.71", "135.00 ± 12.71", "2"]
@@ -111,13 +111,31 @@ def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_pat
     assert tables.ablations(summary).empty
 
 
+def test_the_decoders_are_set_among_the_baselines_on_the_same_images(tmp_path, summary, vaes):
+    config = {"components": [50, 1600], "points": 1600, "architecture": "mlp", "lattice_epochs": 1}
+    run = made_up_scale.of_run(0, "baselines/any", config)
+    kept = Summary(made_up_scale.write(tmp_path, made_up_scale.records() | {"baselines/any": run}))
+    runs = baselines.finished(kept)
+    table = baselines.table(runs, kept, vaes[vaes.model == "conv"])
+    assert table.model.tolist() == [
+        "mixture of 1,600", "256–128 ReLU, by log p(x), 2-D", "decoder on the torus",
+        "256–128 ReLU, by log p(x), 1-D", "*conv*",
+    ]  # fmt: skip
+    own = table.set_index("model").loc["*conv*"]
+    assert own["exact −log p(x)"] == "200.00" and own["on training images"] == "127.00"  # of the first two test images
+    said = baselines.paragraph(runs)
+    assert "1,600 is 8.0 nats better than" in said and "loses 19.0 nats" in said and "1 epoch, theirs" in said
+    assert "By its own lattice it has\n139.50 nats, by the integral 139.00." in said
+    assert baselines.table([], summary, vaes).empty and baselines.paragraph([]) == ""
+
+
 def test_samples_are_compared_in_per_cent_and_training_images_have_no_likelihood(summary):
     compared = compared_samples(summary.runs("vaegan"), {})
-    assert compared.model.tolist() == ["vaegan", "conv", "deep", "training images"]
+    assert compared.model.tolist() == ["vaegan", "twin", "conv", "deep", "training images"]
     table = tables.realism(compared)
-    assert table["samples of"].tolist() == ["vaegan", "conv", "deep", "training images"]
-    assert table.loc[1].tolist()[1:] == ["250.0", "90.0", "0.0", "0.010", "130.00"]
-    assert table["exact −log p(x)"].tolist() == ["–", "130.00", "124.00", "–"]
+    assert table["samples of"].tolist() == ["vaegan", "twin", "conv", "deep", "training images"]
+    assert table.loc[2].tolist()[1:] == ["125.0", "90.0", "0.012", "130.00"]
+    assert table["exact −log p(x)"].tolist() == ["–", "–", "130.00", "124.00", "–"]
 
 
 # --- what charts are drawn from ----------------------------------------------------------------------------------

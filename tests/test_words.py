@@ -22,6 +22,11 @@ def test_items_are_listed_as_in_a_sentence():
     assert words.alternatives(["20", "50", "100"]) == "20, 50 or 100"
 
 
+@pytest.mark.parametrize(("share", "said"), [(0.0, "hardly ever made"), (0.0099, "hardly"), (0.01, "none is missing")])
+def test_a_mode_is_called_dropped_where_a_digit_is_hardly_ever_made(share, said):
+    assert said in words.modes(share) and "*mode dropping*" in words.modes(share)
+
+
 @pytest.mark.parametrize(
     ("change", "said", "told"),
     [

@@ -14,6 +14,7 @@ Runs = Mapping[str, Mapping[str, Any]]  # settings by the name of the run
 
 VARIATIONS = {"precision": "auto", "kl_warmup_epochs": 0, "importance_samples": 1, "encoder_epochs": 0}  # as by default
 MOST = {"models": 8, "generators": 15}  # of which samples fit on a page
+TWIN = ("architecture", "train_images", "epochs", "batch_size")  # what a VAE-GAN shares with the VAE of its pixels
 FRACTION = 0.2  # of the real images: where the report compares all arms, and generators are chosen
 ARMS = {"real", "synthetic"}  # at every fraction, under both BUDGETS
 BUDGETS = {"updates", "epochs"}
@@ -52,8 +53,9 @@ def _vae(own: Runs, runs: Runs) -> Iterator[str]:
 def _vaegan(own: Runs, runs: Runs) -> Iterator[str]:
     for name, run in own.items():
         compared = [runs[compared] for compared in run["compared_runs"] if compared in runs]
-        if run["architecture"] not in {vae["architecture"] for vae in compared if _is_bounded(vae)}:
-            yield f"the VAE of {name}'s own architecture, {run['architecture']}, among its compared_runs"
+        own_pixels = [vae for vae in compared if (vae.get("objective"), vae.get("protocol")) == ("elbo", "B")]
+        if not any(all(vae.get(same) == run.get(same) for same in TWIN) for vae in own_pixels):
+            yield f"a VAE under protocol B with {name}'s {', '.join(TWIN)} among its compared_runs"
         if len(run["compared_runs"]) > MOST["models"]:
             yield f"at most {MOST['models']} compared_runs in {name}"
     if len({_model(name) for name in own}) > 1:

@@ -15,6 +15,8 @@ from vaelib.report.findings import architectures, failures, machine, synthetic, 
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
 
+TWIN = ("architecture", "train_images", "epochs", "batch_size")  # as in workflow/needs.py
+
 
 class Report:
     """Everything that the report shows. Runs are found by what they are, whatever a scale calls them.
@@ -92,7 +94,7 @@ class Report:
             theory.exact_training(self.vaes, self.summary),
             theory.price_list(self.vaes),
             theory.brute_force(self.exact_training),
-            theory.vaegan(self.samples, self.vaegans, self._same_decoder()),
+            theory.vaegan(self.samples, self.vaegans, self._twin()),
             theory.task(self.sweep, self.classifiers),
         ]
         values = {name: value for part in parts for name, value in part.items()}
@@ -127,14 +129,15 @@ class Report:
                     return look
         raise RunError(f"{self.results} has no run of latent_space.ipynb that looks at {kind}.")
 
-    def _same_decoder(self) -> str:
-        """The model among those that the VAE-GAN was compared with that has its architecture, trained by the ELBO."""
-        names = [run_name(folder) for folder in self.vaegan.config["compared_runs"]]
-        vaes = self.vaes.loc[[name for name in names if name in self.vaes.index]]
-        trained = vaes[(vaes.objective == "elbo") & (vaes.protocol == "A")]
-        same = trained[trained.architecture == self.vaegan.config["architecture"]]
+    def _twin(self) -> str:
+        """The VAE among those that the VAE-GAN was compared with that saw the same pixels for as long: see TWIN."""
+        own = self.vaegan.config
+        compared = [run_name(folder) for folder in own["compared_runs"]]
+        vaes = self.vaes.loc[[run for run in compared if run in self.vaes.index]]
+        grey = vaes[(vaes.objective == "elbo") & (vaes.protocol == "B")]
+        same = grey[(grey[list(TWIN)] == pd.Series({name: own[name] for name in TWIN})).all(axis="columns")]
         if same.empty:
-            raise RunError(f"{self.vaegan.name} was not compared with the VAE of its own architecture.")
+            raise RunError(f"{self.vaegan.name} was compared with no VAE of grey pixels and its own {', '.join(TWIN)}.")
         return same.model.iloc[0]
 
     def names_of_compared(self) -> dict[str, str]:

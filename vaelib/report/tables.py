@@ -1,5 +1,8 @@
 """The tables that the report shows: architectures, training parameters, and results beside the published ones."""
 
+import fnmatch
+from collections.abc import Mapping
+
 import pandas as pd
 
 from vaelib.models.networks import ARCHITECTURES
@@ -16,6 +19,18 @@ OBJECTIVES = (
     "decoder", "trained by", "epochs", "exact −log p(x)", "on training images", "exact, first", "q looked up",
     "best of nine", "encoder", "seeds",
 )  # fmt: skip
+MAIN = {  # of each experiment's runs the numbers that come first, by the names in their records
+    "vae": ["exact_nll", "elbo", "approximation_gap", "amortisation_gap"],
+    "ablation": ["validation_exact_nll", "validation_elbo", "cost_*", "best_learning_rate"],
+    "vaegan": ["frechet_distance", "precision", "recall", "sharpness"],
+    "latent_space": ["hole_share", "amortisation_share"],
+    "exact_training": ["grid_error_*"],
+    "classifier": ["validation_accuracy", "test_accuracy"],
+    "synthesis": ["label_error", "cas", "exact_nll", "validation_accuracy"],
+    "task": ["judge_error_*", "cas_[0-9]*"],
+    "augmentation": ["real_images", "test_accuracy_[a-z]*_updates"],
+}
+MOST_NUMBERS = 6
 OTHER_EXPERIMENTS = {  # those that train no plain VAE, and what they train
     "classifier": "digit classifier",
     "synthesis": "generator",
@@ -218,6 +233,31 @@ def ablations(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def runs(summary: Summary) -> pd.DataFrame:
+    """Every run of the scale with its main numbers as its record calls them: a row each, by experiment."""
+    return pd.DataFrame(
+        {
+            "experiment": experiment,
+            "run": run,
+            "main numbers": ", ".join(
+                f"{name} {_number(value)}" for name, value in _main(experiment, record["metrics"])
+            ),
+            "minutes": f"{record['provenance']['wall_seconds'] / 60:.1f}",
+        }
+        for (experiment, run), record in ((name.split("/"), record) for name, record in summary.records.items())
+    ).sort_values("experiment", kind="stable", ignore_index=True)
+
+
+def _main(experiment: str, metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The main numbers of a run: those named in `MAIN`, of another experiment the first ones."""
+    patterns = MAIN.get(experiment, ["*"])
+    return [(name, metrics[name]) for pattern in patterns for name in fnmatch.filter(metrics, pattern)][:MOST_NUMBERS]
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}".replace("-", "−")
+
+
 def realism(compared: pd.DataFrame) -> pd.DataFrame:
     """Samples of models against real images: means over seeds with intervals, a row a model."""
     return pd.DataFrame(
@@ -225,7 +265,6 @@ def realism(compared: pd.DataFrame) -> pd.DataFrame:
             "samples of": model,
             "Fréchet distance": with_interval(group.frechet_distance, digits=1),
             "precision (%)": with_interval(100 * group.precision, digits=1),
-            "recall (%)": with_interval(100 * group.recall, digits=1),
             "sharpness": with_interval(group.sharpness, digits=3),
             "exact −log p(x)": "–" if group.exact_nll.isna().all() else with_interval(group.exact_nll),
         }

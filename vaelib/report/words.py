@@ -7,6 +7,7 @@ from vaelib.measure.intervals import mean_interval
 from vaelib.synthetic.worth import Difference, verdict
 
 USEFUL = 0.001  # of accuracy: ten of the 10,000 test images
+HARDLY = 0.01  # of the samples: a tenth of what a digit would get if all ten came equally often
 
 
 def with_interval(values: Iterable[float], digits: int = 2) -> str:
@@ -36,6 +37,13 @@ def told(change: Difference | None) -> str:
         "no use": f"no gain of {100 * USEFUL:g} points or more",
         "undecided": "neither a gain nor a loss for certain",
     }[verdict(change, USEFUL)]
+
+
+def modes(smallest_share: float) -> str:
+    """What may be said of a generator by the share of its samples that its rarest digit gets."""
+    if smallest_share < HARDLY:
+        return "one is hardly ever made, which is called *mode dropping*"
+    return "none is missing, so there is no *mode dropping* here"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

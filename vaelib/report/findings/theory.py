@@ -95,13 +95,14 @@ def brute_force(run: FinishedRun) -> dict[str, Any]:
 
 
 def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[str, Any]:
-    """The VAE-GAN beside what it is compared with, above all `plain`, the VAE with the same decoder."""
+    """The VAE-GAN beside what it is compared with, above all `plain`, a VAE of the same pixels trained for as long."""
     by_model = compared.groupby("model")
     others = by_model.frechet_distance.mean().drop(["vaegan", "training images"])
-    sharpness, recall = by_model.sharpness.mean(), 100 * by_model.recall.mean()
+    sharpness = by_model.sharpness.mean()
     return {
         "vaegan": {
             "distance": with_interval(by_model.get_group("vaegan").frechet_distance, digits=0),
+            "network": names.network(records.architecture.iloc[0]),
             "plain": plain,
             "plain_distance": with_interval(by_model.get_group(plain).frechet_distance, digits=0),
             "nearest": others.idxmin(),
@@ -114,8 +115,7 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
             "slope": SLOPE_PENALTY,
             "largest_share": 100 * records.largest_class_share.max(),
             "smallest_share": 100 * records.smallest_class_share.min(),
-            "recall": recall["vaegan"],
-            "real_recall": recall["training images"],
+            "modes": words.modes(records.smallest_class_share.min()),
         }
     }
 
