@@ -151,6 +151,10 @@ def of_run(place: int, name: str, settings: Mapping[str, Any]) -> dict[str, Any]
             metrics = ERRORS
         case "classifier":
             metrics = {"test_accuracy": 0.99, "parameters": 170_000}
+        case "baselines":
+            table = baselines(max(settings["components"]))
+            metrics = {f"{row.key}_nll": row.test_exact_nll for row in table.itertuples()}
+            metrics |= {"qlvm_estimate_nll": 139.5, "measured_images": 2}
         case "synthesis":
             metrics = generator(settings["task_weight"], settings["latent_dim"], 0.001 * (place % 20))["metrics"]
         case "vaegan":
@@ -204,6 +208,15 @@ def ablation() -> pd.DataFrame:
     return pd.DataFrame({"title": titles, "parameters": 1000, "validation_exact_nll": nll, "validation_elbo": elbo})
 
 
+def baselines(size: int) -> pd.DataFrame:
+    """Models with an exact log p(x): a mixture that is the best of them, and decoders."""
+    titles = [f"mixture of {size:,}", "decoder, 1-D", "decoder, 2-D", "decoder on the torus"]
+    keys, nll = [f"mixture_{size}", "decoder_1d", "decoder_2d", "qlvm"], np.array([120.0, 147.0, 128.0, 139.0])
+    return pd.DataFrame(
+        {"title": titles, "key": keys, "weights": 1000, "test_exact_nll": nll, "train_exact_nll": nll - 3, "error": 0.0}
+    )
+
+
 def compared(vaes: Sequence[str]) -> pd.DataFrame:
     """Samples of a VAE-GAN, of VAEs that are the nearer to real images the later they come, and training images.
 
@@ -241,6 +254,8 @@ def write(folder: Path, of: Records | None = None) -> Path:
     for name, run in of.items():
         if name.startswith("ablation/"):
             ablation().to_csv(folder / name / "ablation.csv", index=False)
+        if name.startswith("baselines/"):
+            baselines(max(run["config"]["components"])).to_csv(folder / name / "baselines.csv", index=False)
         if name.startswith("task/") and "generator_runs" in run["config"]:
             names = [path.split("/")[-1] for path in run["config"]["generator_runs"]]
             by_weight = {of[f"synthesis/{name}"]["config"]["task_weight"]: name for name in names}

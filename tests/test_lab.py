@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from toy import PROJECT, write, write_notebook
 
-from vaelib.runs import ablation, schemas
+from vaelib.runs import ablation, baselines, schemas
 
 sys.path.insert(0, str(PROJECT / "workflow"))
 
@@ -18,6 +18,7 @@ ORDER = [
     "vae",
     "latent_space",
     "exact_training",
+    "baselines",
     "ablation",
     "vaegan",
     "classifier",
@@ -144,7 +145,7 @@ def test_the_start_page_names_every_notebook_and_three_things_to_try_in_each():
 
 def test_what_the_start_page_sets_are_parameters():
     page = (PROJECT / "notebooks" / "README.md").read_text()
-    modules = (ablation, schemas)
+    modules = (ablation, baselines, schemas)
     known = {name for m in modules for schema in vars(m).values() for name in getattr(schema, "model_fields", {})}
     assert set(re.findall(r"`(\w+) = ", page)) <= known
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from vaelib import data
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.models.vae import VAE
-from vaelib.runs import ablation, schemas
+from vaelib.runs import ablation, baselines, schemas
 from vaelib.runs.records import read_record
 from vaelib.training import checkpoints
 
@@ -27,6 +27,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = {
     "vae": schemas.VAEParameters,
     "ablation": ablation.AblationParameters,
+    "baselines": baselines.BaselinesParameters,
     "latent_space": schemas.LatentSpaceParameters,
     "classifier": schemas.ClassifierParameters,
     "synthesis": schemas.SynthesisParameters,
@@ -204,6 +205,26 @@ def test_ablation_measures_each_variant_on_validation_images_alone(tmp_path: Pat
     model = checkpoints.load(VAE, tmp_path / "run/skip-0.002.safetensors", torch.device("cpu"))
     x = data.evaluation_pixels(data.load("MNIST", "validation").take(20).images, "A")
     assert skip.validation_exact_nll == pytest.approx(-exact_log_likelihood(model, x).log_px.mean().item(), abs=1e-3)
+    assert images_without_alternative_text(tmp_path / "run.ipynb") == []
+
+
+@pytest.mark.slow
+def test_baselines_are_measured_on_the_same_images(tmp_path: Path):
+    small = {"passes": 2, "points": 100, "epochs": 1, "lattice_epochs": 1, "train_images": 500, "batch_size": 50}
+    small |= {"test_images": 4, "exact_train_images": 2, "grid": 64, "components": [10, 40]}
+    ended = run_notebook("baselines", tmp_path / "run", **small)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    table = pd.read_csv(tmp_path / "run/baselines.csv", index_col="key")
+    assert list(table.index) == ["mixture_10", "mixture_40", "decoder_1d", "decoder_2d", "qlvm"]
+    metrics = read_record(tmp_path / "run")["metrics"]
+    for key, row in table.iterrows():
+        assert metrics[f"{key}_nll"] == row.test_exact_nll and metrics[f"{key}_nll_train"] == row.train_exact_nll
+        assert 50 < row.test_exact_nll < 784 and row.error < 0.05
+    # Independently: the saved decoder of two latents, on the test images.
+    model = checkpoints.load(VAE, tmp_path / "run/decoder_2d.safetensors", torch.device("cpu"))
+    x = data.evaluation_pixels(data.load("MNIST", "test").take(4).images, "A")
+    assert metrics["decoder_2d_nll"] == pytest.approx(-exact_log_likelihood(model, x).log_px.mean().item(), abs=1e-3)
+    assert metrics["qlvm_estimate_nll"] == pytest.approx(metrics["qlvm_nll"], abs=1)
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 
 

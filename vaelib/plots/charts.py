@@ -73,22 +73,24 @@ def gap_bars(frame: pd.DataFrame) -> Figure:
 
 
 @in_house_style
-def ablation(frame: pd.DataFrame) -> Figure:
+def ablation(frame: pd.DataFrame, split: str = "validation") -> Figure:
     """What a network loses with each of its parts: a dot a training, a line through the mean of those of one title.
 
-    `frame` has a row a training, by its title, the whole network's first; `validation_exact_nll` is in nats.
+    `frame` has a row a training, by its title, the whole network's first; `validation_exact_nll`, or with another
+    `split` of the images that one's, is in nats.
     """
-    means = frame.validation_exact_nll.groupby(level=0, sort=False).mean()
+    nll = frame[f"{split}_exact_nll"]
+    means = nll.groupby(level=0, sort=False).mean()
     figure, axes = new_figure(WIDTH, 0.5 + 0.24 * len(means))
     places = {title: place for place, title in enumerate(means.index)}
-    axes.plot(frame.validation_exact_nll, [places[title] for title in frame.index], ".", color="0.45")
+    axes.plot(nll, [places[title] for title in frame.index], ".", color="0.45")
     axes.plot(means, range(len(means)), "|", color="0.2", markersize=12)
     axes.axvline(means.iloc[0], color="0.5", linewidth=0.8, linestyle=":")
     axes.set_yticks(range(len(means)), means.index)
-    axes.set(xlabel="exact $-\\log p(x)$ of validation images (nats)")
+    axes.set(xlabel=f"exact $-\\log p(x)$ of {split} images (nats)")
     axes.invert_yaxis()
     told = "; ".join(f"{title}: {mean:.1f}" for title, mean in means.items())
-    return describe(figure, f"Dots for the exact negative log-likelihood of each variant of a network. {told} nats.")
+    return describe(figure, f"Dots for the exact negative log-likelihood, a row a model. {told} nats.")
 
 
 @in_house_style

@@ -9,7 +9,7 @@ import pandas as pd
 from vaelib import classes
 from vaelib.exact import identities
 from vaelib.files import RunError
-from vaelib.report import names, tables, words
+from vaelib.report import baselines, names, tables, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
@@ -52,6 +52,9 @@ class Report:
         self.plane_vae = self.summary.run(self.plane.config["vae_run"])
 
         self.ablations = tables.ablations(self.summary)
+        self.baselines = baselines.finished(self.summary)
+        best = [self.ranking[0], ranking(theory.exact_runs(self.vaes))[0]]
+        self.in_proportion = baselines.table(self.baselines, self.summary, self.vaes[self.vaes.model.isin(best)])
         self.exact_training = self.summary.runs("exact_training")[0]
         self.objectives = self._named(self.vaes, self.exact_training.config["vae_runs"])
         self.vaegans = self.summary.frame("vaegan")
@@ -79,6 +82,7 @@ class Report:
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             architectures.training(self.vaes),
             {"ablation": "" if self.ablations.empty else " @tbl:ablation has one thing at a time."},
+            {"proportion": baselines.paragraph(self.baselines)},
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),

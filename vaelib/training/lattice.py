@@ -13,6 +13,7 @@ from vaelib.training.objectives import log_sum_exp
 from vaelib.training.table import Table
 
 FIBONACCI = (377, 610)  # two neighbours among the Fibonacci numbers: the larger is the number of points
+RECIPE = {"batch_size": 128, "learning_rate": 1e-3}  # the paper's; it has 20 epochs, and grey pixels
 
 
 def fibonacci_lattice(target: torch.device) -> Float[Tensor, "610 2"]:

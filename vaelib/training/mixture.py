@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaelib import data, device
-from vaelib.progress import told
+from vaelib.progress import say, told
 from vaelib.training.objectives import log_sum_exp
 
 
@@ -38,6 +38,10 @@ class Mixture(NamedTuple):
     def log_px(self, x: Float[Tensor, "images pixels"]) -> Float[Tensor, " images"]:
         """log p(x) of each image in nats."""
         return torch.cat([log_sum_exp(self.log_joint(rows)) for rows in self._blocks(x)])
+
+    def images(self, most: int) -> Float[Tensor, "shown pixels"]:
+        """mu of the components of largest weight, up to `most` of them."""
+        return self.logits[self.log_weight.argsort(descending=True)[:most]].sigmoid()
 
     def counts(self, x: Float[Tensor, "images pixels"]) -> "Counts":
         """The E step: what each component is responsible for."""
@@ -103,6 +107,22 @@ def passes(
         best = min((Pass(number, a, _nll(m, held_out), m) for a, m in tried), key=lambda tried: tried.validation_nll)
         mixture = best.mixture
         yield best
+
+
+def fit(
+    training: data.Images,
+    validation: data.Images,
+    components: int,
+    count: int,
+    pseudo_counts: Sequence[float],
+    rng: torch.Generator,
+) -> Pass:
+    """The best of `passes` by the validation images; prints a line for each."""
+    done = []
+    for step in passes(training, validation, components, count, pseudo_counts, rng):
+        say(f"pass {step.number}/{count} of EM, {components:,} components: validation {step.validation_nll:.2f} nats")
+        done.append(step)
+    return min(done, key=lambda step: step.validation_nll)
 
 
 def _nll(mixture: Mixture, x: Float[Tensor, "images pixels"]) -> float:

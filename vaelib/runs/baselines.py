@@ -1,0 +1,60 @@
+"""The parameters of `notebooks/baselines.ipynb`."""
+
+import math
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, MultipleOf
+from pydantic import AfterValidator, model_validator
+
+from vaelib.runs.fields import (
+    Architecture,
+    Count,
+    Dataset,
+    Device,
+    Positive,
+    Precision,
+    Rate,
+    Seed,
+    Trained,
+    none_twice,
+)  # fmt: skip
+
+
+def _square(points: int) -> int:
+    """Refuses a number that is no square: in two dimensions as many points a side make it up."""
+    if math.isqrt(points) ** 2 != points:
+        raise ValueError("it must be the square of a whole number, such as 1600")
+    return points
+
+
+class BaselinesParameters(Trained):
+    """Parameters of `notebooks/baselines.ipynb`."""
+
+    notebook: ClassVar[str] = "baselines"
+    run_dir: str = "results/notebook/baselines"
+    dataset: Dataset = "MNIST"
+    components: Annotated[list[Positive], AfterValidator(none_twice)] = [100, 500]
+    passes: Positive = 5
+    pseudo_counts: Annotated[list[Rate], AfterValidator(none_twice)] = [0.1, 0.3, 1.0, 3.0]
+    architecture: Architecture = "mlp"
+    points: Annotated[int, Ge(100), AfterValidator(_square)] = 1600
+    epochs: Positive = 2
+    batch_size: Positive = 250
+    learning_rate: Rate = 0.004
+    lattice_epochs: Positive = 2
+    grid: Annotated[int, Ge(4), MultipleOf(2)] = 256
+    train_images: Count = 20000
+    test_images: Count = 500
+    exact_train_images: Positive = 500
+    seed: Seed = 0
+    precision: Precision = "auto"
+    device: Device = "auto"
+
+    @model_validator(mode="after")
+    def _begin_with_an_image_each(self) -> "BaselinesParameters":
+        if 0 < self.train_images < max(self.components):
+            raise ValueError(
+                f"components = {self.components}: each begins with a training image, and train_images is "
+                f"{self.train_images}"
+            )
+        return self
