@@ -10,6 +10,8 @@ local kinds = { sec = "Section", fig = "Figure", tbl = "Table", eq = "Equation" 
 local counts = { fig = 0, tbl = 0, eq = 0 }
 local text_width = 6.3 -- inches, of the PDF's page: wider figures are scaled to it
 local labels = {} -- "fig:manifold" -> its number, as a string
+local rows_of_runs = {} -- "vae/mlp-seed0" -> the id of its row
+local unprinted = false -- whether a table that the PDF has not came by
 
 local function problem(message)
   pandoc.log.warn(message)
@@ -101,14 +103,20 @@ local function records_table(record)
     for i, text in ipairs(row) do
       cells[i] = pandoc.Cell { pandoc.Plain(inlines(text)) }
     end
-    table.insert(bodies[#bodies].body, pandoc.Row(cells))
+    local run = record.runs and record.runs[r]
+    if run then
+      rows_of_runs[run] = "run:" .. run
+      define("run:" .. run, run)
+    end
+    table.insert(bodies[#bodies].body, pandoc.Row(cells, run and pandoc.Attr("run:" .. run) or pandoc.Attr()))
   end
   return pandoc.Table({ long = {} }, specs, pandoc.TableHead { pandoc.Row(head) }, bodies, pandoc.TableFoot())
 end
 
--- The type size at which a table's longest cells still stand side by side in the PDF, between 6.5 and 9.5 points.
+-- The type size at which a table's longest cells still stand side by side in the PDF, between 7 and 9.5 points,
+-- where `gap` points are left free beside each column.
 -- Cells of more than 24 characters may break into lines.
-local function fitting_size(tbl)
+local function fitting_size(tbl, gap)
   local widest = {}
   local function measure(cells, words)
     local column = 1
@@ -128,8 +136,8 @@ local function fitting_size(tbl)
   end
   local characters = 0
   for _, width in pairs(widest) do characters = characters + width end
-  local size = (text_width * 72 - 8 * #tbl.colspecs) / (0.5 * characters)
-  return math.max(6.5, math.min(9.5, size))
+  local size = (text_width * 72 - 2 * gap * #tbl.colspecs) / (0.5 * characters)
+  return math.max(7, math.min(9.5, size))
 end
 
 -- Give a table its number, caption, header scopes, and the small print under it.
@@ -141,7 +149,8 @@ local function numbered_table(tbl, label, content, source, note)
   if not html then
     local rows = 0
     for _, part in ipairs(tbl.bodies) do rows = rows + #part.body end
-    local call = string.format("#report-table(%.1fpt, %s, [", fitting_size(tbl), rows > 25)
+    local gap = #tbl.colspecs > 8 and 2.5 or 4
+    local call = string.format("#report-table(%.1fpt, %.1fpt, %s, [", fitting_size(tbl, gap), gap, rows > 25)
     local open = pandoc.Inlines { typst(call) } .. content .. { typst("], [") } .. below .. { typst("])[") }
     tbl.caption = { long = {} }
     tbl.attr = pandoc.Attr("", { "typst:no-figure" })
@@ -175,6 +184,9 @@ function exhibits.Block(el)
       if value == pandoc.json.null then record[key] = nil end
     end
     if record.columns then
+      if unprinted then problem(record.label .. " stands behind a table that is not printed: their numbers would differ") end
+      unprinted = record.printed == false
+      if unprinted and not html then return {}, false end
       local content = inlines(record.caption)
       return numbered_table(records_table(record), record.label, content, record.source, record.note), false
     end
@@ -276,6 +288,15 @@ end
 
 local formulas = {
   traverse = "topdown",
+  Inlines = function(content) -- a value and its interval stay on one line
+    for i, el in ipairs(content) do
+      local function is_sign(other) return other and other.tag == "Str" and other.text == "±" end
+      if (el.tag == "Space" or el.tag == "SoftBreak") and (is_sign(content[i - 1]) or is_sign(content[i + 1])) then
+        content[i] = pandoc.Str("\u{a0}")
+      end
+    end
+    return content
+  end,
   Span = function(el)
     if not el.classes:includes("equation") then return nil end
     local number = el.attributes.number
@@ -328,6 +349,16 @@ local references = {
       problem("cross-references and citations in one bracket: " .. pandoc.utils.stringify(el))
     end
     return result
+  end,
+  Span = function(el) -- the runs under an exhibit lead to their rows, where a table has them
+    if not el.classes:includes("source") then return nil end
+    return el:walk {
+      Str = function(word)
+        local run, rest = word.text:match("^([%w_.-]+/[%w_.-]+)([,;]?)$")
+        if not rows_of_runs[run] then return nil end
+        return { pandoc.Link({ pandoc.Str(run) }, "#" .. rows_of_runs[run]), pandoc.Str(rest) }
+      end,
+    }
   end,
   Link = function(el)
     local target = el.target:match("^#(.+)$")

@@ -3,6 +3,8 @@
 It needs a Chromium on the machine (`apt-get install chromium`), which Playwright's own package does not bring.
 """
 
+import json
+import re
 import shutil
 
 import numpy as np
@@ -15,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from vaelib import data
 from vaelib.exact.inference import gaussian_elbo
+from vaelib.files import PROJECT_ROOT
 from vaelib.measure import offline
 from vaelib.models.vae import VAE, log_normal
 from vaelib.plots import explorer
@@ -32,7 +35,7 @@ IMAGES = range(0, 100, 5)
 FRAME, OPENING = 33, 2000  # milliseconds
 PROSE = (
     "## Where @fig:explorer is\nSee @tbl:wide, [a page](https://example.org) and [@kingma2014], in a line of text.\n\n"
-    + "$$" + " + ".join(f"x_{{{i}}}^2" for i in range(60)) + "$$ {#eq:long}\n\nThat was @eq:long."
+    + "$$" + " + ".join(f"x_{{{i}}}^2" for i in range(60)) + "$$ {#eq:long}\n\nThat was @eq:long, @fig:line a line."
 )  # fmt: skip
 BIB = "@misc{kingma2014, author={Kingma, D. P. and Welling, M.}, title={Auto-Encoding}, year={2014}}"
 
@@ -50,6 +53,11 @@ def report(small, tmp_path_factory):
         patch.setattr(exhibits, "display", lambda content, raw: outputs.append(new_output("display_data", content)))
         frame = pd.DataFrame({f"a column with the number {i}": [i] for i in range(20)})
         exhibits.table(frame, "tbl:wide", "A table.")
+        narrow = pd.DataFrame({"kind": ["x, y", "z"], "model": ["one, two", "b"], "$p$": ["−1.50 ± 0.25", "2,000"]})
+        exhibits.table(narrow, "tbl:grouped", "Groups.", group="kind")
+        line = Figure(figsize=(4, 2))
+        line.subplots().plot([0, 1])
+        exhibits.figure(line, "fig:line", "What rises, as in @tbl:wide.", "A line that rises.", "vae/one")
         page = explorer.page(small.arrays)
         exhibits.interactive(page, Figure(figsize=(2, 1)), "fig:explorer", "Draw.", "A pad and a plane.")
     title = new_markdown_cell("# A report", metadata={"tags": ["title"]})
@@ -357,6 +365,90 @@ def test_what_scrolls_can_be_reached_by_keyboard_and_what_does_not_is_no_stop(vi
         )
     assert page.get_attribute(".scroll", "aria-label") == "Table\xa01."
     assert visit(1280).locator(".named").evaluate("(e) => e.tabIndex") == -1
+
+
+def test_a_table_is_saved_as_csv_with_its_groups_and_numbers_as_they_are_typed(visit):
+    page = visit()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV, Table\xa02").click()
+    assert download.value.suggested_filename == "tbl-grouped.csv"
+    assert download.value.path().read_text("utf-8-sig").splitlines() == [
+        "group,model,p", '"x, y","one, two",-1.50 ± 0.25', 'z,b,"2,000"',
+    ]  # fmt: skip
+
+
+def test_a_reference_shows_what_it_leads_to_until_escape_or_the_pointer_puts_it_away(visit):
+    page = visit()
+    note = page.locator("#peek")
+    figure = page.locator('p a.ref[href="#fig:line"]')
+    figure.hover()
+    assert note.inner_text() == "Figure\xa01. What rises, as in Table\xa01."
+    assert note.locator("img").evaluate("(e) => e.alt") == "A line that rises." and note.locator("a").count() == 0
+    assert figure.get_attribute("aria-describedby") == "peek"
+    page.keyboard.press("Escape")
+    assert note.is_hidden() and figure.get_attribute("aria-describedby") is None
+    page.focus("p a.ref[href='#tbl:wide']")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")  # only now does the browser know that the keyboard is at work
+    assert note.inner_text() == "Table\xa01. A table."
+    page.locator(".citation a").hover()
+    assert "Auto-Encoding" in note.inner_text()
+    page.mouse.move(2, 2)
+    note.wait_for(state="hidden")
+    page.locator('p a.ref[href="#eq:long"]').hover()
+    assert note.locator("math").count() == 1
+
+
+def test_a_figure_is_enlarged_by_a_tap_or_by_the_keyboard_and_closed_by_escape(visit):
+    page = visit(390, has_touch=True)
+    dialog, button = page.locator("dialog"), page.get_by_role("button", name="Enlarge, Figure\xa01")
+    page.locator("#fig\\:line img").tap()
+    assert dialog.locator("strong").inner_text() == "Figure\xa01"
+    assert dialog.locator("img").bounding_box()["width"] > 2 * page.locator("#fig\\:line img").bounding_box()["width"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.keyboard.press("Escape")
+    assert dialog.is_hidden()
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Close").click()
+    assert dialog.is_hidden() and button.evaluate("(e) => e === document.activeElement")
+
+
+def test_on_a_narrow_screen_the_contents_stay_at_hand_and_fold_when_one_is_chosen(visit):
+    page = visit(390, reduced_motion="reduce")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.locator(".contents summary").click()
+    assert page.locator(".contents").bounding_box()["y"] == pytest.approx(0, abs=1)
+    page.locator(".contents a").first.click()
+    assert page.evaluate("document.querySelector('.contents details').open") is False
+    under = page.locator(".contents").bounding_box()
+    assert page.locator("main h2").first.bounding_box()["y"] >= under["y"] + under["height"]
+
+
+@pytest.fixture(scope="module")
+def formulas(tmp_path_factory):
+    """The address of a page with the text of the project's own report, without its exhibits and numbers."""
+    folder = tmp_path_factory.mktemp("formulas")
+    notebook = publish.nbformat.read(PROJECT_ROOT / "report" / "report.ipynb", as_version=4)
+    displayed = [f for cell in notebook.cells for f in re.findall(r"\$\$.+?\$\$", cell.source, re.DOTALL)]
+    text = "\n\n".join(f"{formula} {{#eq:number-{i}}}" for i, formula in enumerate(displayed))
+    cells = [new_markdown_cell("# Formulas", metadata={"tags": ["title"]}), new_markdown_cell("## All\n\n" + text)]
+    (folder / "executed.ipynb").write_text(publish.nbformat.writes(new_notebook(cells=cells)), encoding="utf-8")
+    return publish.build(folder / "executed.ipynb", folder / "out")[0].as_uri(), len(displayed)
+
+
+@pytest.mark.parametrize("width", [1280, 1440])
+def test_no_formula_of_the_report_is_cut(browser, formulas, width):
+    address, count = formulas
+    page = browser.new_page(viewport={"width": width, "height": 1000})
+    page.goto(address)
+    cut = page.evaluate(
+        "[...document.querySelectorAll('math')].map((e) => [e.scrollWidth - e.clientWidth, "
+        "e.getBoundingClientRect().right - e.closest('p, .equation').getBoundingClientRect().right])"
+    )
+    page.close()
+    assert len(cut) == count > 5
+    assert all(scrolled <= 0 and beyond <= 0.5 for scrolled, beyond in cut), json.dumps(cut)
 
 
 def test_a_notebook_s_frame_shows_the_same_and_is_as_high_as_its_page(browser, small, tmp_path):

@@ -49,7 +49,7 @@ _MARKED = tuple(
 )
 # A network has the colour of its place among the architectures, whatever else a figure shows.
 NETWORKS = dict(zip((name for name in ARCHITECTURES if WITHOUT not in name), itertools.cycle(_MARKED)))
-VAEGAN = Style("#882255", "*", "-", "**")
+VAEGAN = Style("#882255", "*")
 OBJECTIVES = {  # by the line or the hatching over the network's colour; how names of models and of runs tell them
     "IWAE": ("--", "||"),
     "-iwae": ("--", "||"),

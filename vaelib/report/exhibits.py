@@ -9,7 +9,7 @@ import base64
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -86,13 +86,16 @@ def interactive(
 def table(
     frame: pd.DataFrame, label: str, caption: str, source: str | None = None, note: str | None = None,
     align: str | None = None, group: str | None = None, formats: Mapping[str, str] | None = None,
+    runs: Sequence[str] | None = None, printed: bool = True,
 ) -> None:  # fmt: skip
     """Show a DataFrame as a numbered table; a named index becomes its first columns, missing cells a dash.
 
     Cells that are strings are inline markdown (bold, math, citations); numbers take `formats[column]` (such as
     ".1f"), else what `format_value` gives. `align` has one of l, c, r a column shown, by default right for
     numbers. `group` names a column whose values become bold section rows (rows are taken in the order given) instead
-    of a column. `note` is a line under the table. Raises `PublishError` for a bad label, caption, align or column.
+    of a column. `note` is a line under the table. With `runs`, a name for each row, the lines on runs under other
+    exhibits lead to the rows of these names. What is not `printed` is only in the HTML file, behind all other tables.
+    Raises `PublishError` for a bad label, caption, align or column.
     """
     record = _record("tbl:", label, caption, source) | {"note": note}
     if not isinstance(frame.index, pd.RangeIndex):
@@ -108,7 +111,12 @@ def table(
     if len(align) != len(cells.columns) or set(align) - set("lcr"):
         raise PublishError(f"{label}: align={align!r} must have one of l, c, r for each of {list(cells.columns)}.")
     record |= {"columns": [str(name) for name in cells], "align": align}
-    record |= {"rows": cells.to_numpy().tolist(), "groups": groups}
+    record |= {
+        "rows": cells.to_numpy().tolist(),
+        "groups": groups,
+        "runs": [] if runs is None else list(runs),
+        "printed": printed,
+    }
     html = frame.to_html(index=False)
     display({"text/html": html, TABLE_MIME: record, "text/plain": frame.to_string(index=False)}, raw=True)
     _show_caption(record)

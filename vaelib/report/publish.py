@@ -101,7 +101,7 @@ class FillPlaceholders(Preprocessor):
                         record[field] = self.fill(record[field], where, resources)
         resources["front_matter"] = {
             key: self.fill(str(nb.metadata[key]), f"notebook metadata {key!r}", resources)
-            for key in ("title", "author", "date", "lang")
+            for key in ("title", "author", "date", "computed", "lang")
             if key in nb.metadata
         }
         return nb, resources

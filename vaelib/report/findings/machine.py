@@ -1,6 +1,7 @@
 """What the numbers were computed with, and what that cost, as the records tell."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from vaelib.measure.intervals import mean_interval
 from vaelib.report import names
 from vaelib.report.summary import FinishedRun, Summary
-from vaelib.report.words import as_text
+from vaelib.report.words import as_text, counted
 
 PRECISIONS = {
     "bfloat16": "Matrix products in training ran in bfloat16, all measurements in float32.",
@@ -41,10 +42,14 @@ def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
     threads = _each(record["threads"] for record in timed)
     together = max(record["runs_side_by_side"] for record in timed)
     devices = _each(record["provenance"]["device"] for record in summary.records.values())
+    busy = _duration(_busy(summary.records.values()))
     return {
         "provenance": {
             "torch": best.record["provenance"]["versions"]["torch"],
             "device": devices,
+            "date": _date(max(_finished(record) for record in summary.records.values())),
+            "runs": len(summary.records),
+            "cost": f"{counted(len(summary.records), 'run')} in {busy} on {devices}",
             **_commit(summary, best),
         },
         "timing": f"measured on {_each(record['device'] for record in timed)}, "
@@ -96,6 +101,30 @@ def _commit(summary: Summary, best: FinishedRun) -> dict[str, str]:
         "commit": (best.record["provenance"]["commit"] or "unknown")[:10],
         "changes": ", with changes that are not committed" if changed else "",
     }
+
+
+def _finished(record: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(record["provenance"]["finished"])
+
+
+def _busy(records: Iterable[Mapping[str, Any]]) -> float:
+    """The seconds during which any of the runs was at work: those side by side count once, pauses not at all."""
+    spans = sorted((datetime.fromisoformat(record["provenance"]["started"]), _finished(record)) for record in records)
+    seconds, last = 0.0, spans[0][0]
+    for started, finished in spans:
+        seconds += max(0.0, (finished - max(started, last)).total_seconds())
+        last = max(last, finished)
+    return seconds
+
+
+def _duration(seconds: float) -> str:
+    """Hours and minutes: "2 h 31 min"."""
+    hours, minutes = divmod(max(1, round(seconds / 60)), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _date(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
 
 
 def _each(values: Iterable[Any]) -> str:
