@@ -6,12 +6,15 @@ DATASET ?= MNIST
 PYTHON ?= python3
 # How many to use at most; unless set, all that the process may use, which build.py finds out.
 CORES ?=
+# A folder of workflow/profiles: then every run is a job of a cluster, such as one of slurm's.
+PROFILE ?=
 
 VENV := .venv
 BIN := $(VENV)/bin/python
 # Written last by an install that went well, so that one that failed is tried again.
 INSTALLED := $(VENV)/installed
 INSTALL_GB := 8
+CLUSTER := $(VENV)/cluster
 # Pythae, which only the benchmark needs: beside .venv, not in it, and on the same torch.
 BENCH := .bench
 
@@ -19,7 +22,7 @@ BENCH := .bench
 export ARCHIVE ?=
 
 # What the scripts of workflow/ are about.
-OF = $(SCALE) --dataset '$(DATASET)' $(if $(CORES),--cores $(CORES))
+OF = $(SCALE) --dataset '$(DATASET)' $(if $(CORES),--cores $(CORES)) $(if $(PROFILE),--profile '$(PROFILE)')
 
 SCALES := $(sort $(basename $(notdir $(wildcard workflow/scales/*.yaml))))
 LINTED := vaelib notebooks report workflow tests benchmarks
@@ -31,11 +34,11 @@ export JUPYTER_PREFER_ENV_PATH := 1
 .PHONY: help report status archive install test lint lab bench clean distclean
 
 help:  ## list the targets
-	@echo "make TARGET [SCALE=$(SCALE)] [DATASET=$(DATASET)] [CORES=N] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
+	@echo "make TARGET [SCALE=$(SCALE)] [DATASET=$(DATASET)] [CORES=N] [PROFILE=slurm] [PYTHON=$(PYTHON)]      scales: $(SCALES)"
 	@sed -n 's/^\([a-z]*\):.*##/\1:/p' $(MAKEFILE_LIST) | awk -F': *' '{printf "  %-10s %s\n", $$1, $$2}'
 	@echo "CORES is how many runs may be at work at a time; without it, as many as there are cores to use."
 
-report: scale-exists $(INSTALLED)  ## run what is stale at SCALE and build its report in report/build/SCALE
+report: scale-exists $(if $(PROFILE),$(CLUSTER)) $(INSTALLED)  ## run what is stale at SCALE and build its report in report/build/SCALE
 	@$(if $(ARCHIVE),$(BIN) workflow/archive.py report "$$ARCHIVE",$(BIN) workflow/build.py $(OF))
 
 status: scale-exists $(INSTALLED)  ## say what report would run, why and for how long, and how old the published report is
@@ -80,6 +83,10 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@'$(PYTHON)' -m venv $(VENV)
 	@$(BIN) -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@$(BIN) -m pip install --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(CLUSTER): requirements-cluster.txt $(INSTALLED)
+	@$(BIN) -m pip install --disable-pip-version-check -r $< -c constraints.txt
 	@touch $@
 
 # Without a network there is nothing of it, and the benchmark says so and goes on.

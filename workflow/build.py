@@ -25,6 +25,7 @@ import joblib
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
 
+import cluster  # noqa: E402
 import identity  # noqa: E402
 import machine  # noqa: E402
 import plan as plans  # noqa: E402
@@ -127,15 +128,26 @@ def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
     return [*command, "--config", f"scale={plan.scale}", f"dataset={plan.dataset}", *config]
 
 
-def snakemake(plan: plans.Plan, cores: int, shares: machine.Shares, lock: TextIO, screen: Screen) -> int:
-    """Runs what is stale, showing it on the screen, and returns Snakemake's exit code."""
-    command = snakemake_command(plan, f"threads={shares.threads}")
-    command += ["--cores", str(cores), "--resources", f"accelerator={shares.runs}"]
-    command += ["--nolock"]  # ours is held already, and never goes stale
+@contextlib.contextmanager
+def on_cluster(profile: Path, results: Path, screen: Screen) -> Iterator[list[str]]:
+    """Snakemake's options for runs that are jobs of a cluster; meanwhile the screen shows what they say there."""
+    if left := cluster.cancel_left(results):
+        print(f"{left} jobs of an earlier build were still in the queue, and are cancelled", flush=True)
+    follower = cluster.Follower(results / "logs", screen.show)
+    follower.start()
+    try:
+        yield ["--workflow-profile", str(profile), "--slurm-jobname-prefix", cluster.job_name(results)]
+    finally:
+        follower.stop()
+
+
+def snakemake(command: list[str], runs: int, lock: TextIO, screen: Screen) -> int:
+    """Runs what is stale, so many at a time on one machine, and returns Snakemake's exit code."""
+    command = [*command, "--nolock"]  # ours is held already, and never goes stale
     with subprocess.Popen(
         command,
         cwd=PROJECT,
-        env=os.environ | {SIDE_BY_SIDE: str(shares.runs)},
+        env=os.environ | {SIDE_BY_SIDE: str(runs)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -157,10 +169,11 @@ def snakemake(plan: plans.Plan, cores: int, shares: machine.Shares, lock: TextIO
                         process.wait(seconds)
 
 
-def build(scale: str, dataset: str, cores: int) -> None:
-    """Brings the report of a scale up to date; raises an error with what stood in the way."""
+def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
+    """Brings a scale's report up to date, by jobs of a cluster if a profile is named; raises what stood in the way."""
     began = time.monotonic()
     plan = plans.load(PROJECT, scale, dataset)
+    profile = cluster.profile(PROJECT, on) if on else None
     results = PROJECT / "results" / plan.name
     if dataset != plans.USUAL:  # which comes with the project
         for test in (False, True):
@@ -173,12 +186,18 @@ def build(scale: str, dataset: str, cores: int) -> None:
             print(line, flush=True)
         shares = machine.on_processor(cores)
         if due := identity.why_due(plan.runs, PROJECT, results):
-            shares = machine.find_out(PROJECT, cores)
+            shares = machine.on_cluster(on) if profile else machine.find_out(PROJECT, cores)
             print(*identity.reasons(due), shares.said, sep="\n", flush=True)
         measured = plan.measured(results)
         mean = statistics.fmean(measured.values()) if measured else 1.0
         screen = Screen({*plan.runs, "gather", "report", "publish"}, {run: measured.get(run, mean) for run in due})
-        code = snakemake(plan, cores, shares, lock, screen)
+        command = snakemake_command(plan, f"threads={shares.threads}")
+        if profile:
+            with on_cluster(profile, results, screen) as options:
+                code = snakemake(command + options, shares.runs, lock, screen)
+        else:
+            command += ["--cores", str(cores), "--resources", f"accelerator={shares.runs}"]
+            code = snakemake(command, shares.runs, lock, screen)
     if screen.failures:
         raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())
     if code < 0:
@@ -197,6 +216,7 @@ def arguments(about: str) -> argparse.Namespace:
     parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
     parser.add_argument("--dataset", default=plans.USUAL, help="the images to train on (default: MNIST)")
     parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
+    parser.add_argument("--profile", default="", help="a folder of workflow/profiles: the runs are a cluster's jobs")
     return parser.parse_args()
 
 
@@ -214,8 +234,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
     try:
-        build(options.scale, options.dataset, options.cores)
-    except (BuildError, plans.PlanError, UserError, OSError) as error:
+        build(options.scale, options.dataset, options.cores, options.profile)
+    except (BuildError, cluster.ClusterError, plans.PlanError, UserError, OSError) as error:
         print(f"No report: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -26,6 +26,11 @@ def on_processor(cores: int) -> Shares:
     return Shares(cores, 1, f"on the processor, up to {cores} at a time")
 
 
+def on_cluster(profile: str) -> Shares:
+    """The shares of jobs of a cluster: each has a core of its own."""
+    return Shares(1, 1, f"as jobs of a cluster (workflow/profiles/{profile})")
+
+
 def find_out(project: Path, cores: int) -> Shares:
     """The shares on the device that runs take here, which a process of its own is asked for: this one stays small."""
     try:

@@ -5,6 +5,7 @@ job's name in front, and in the end whether it finished.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import re
@@ -24,6 +25,7 @@ IDENTITY = "identity.json"  # beside a run's record: what its result depends on
 # What nbclient says of a kernel that found one of its ports taken: Jupyter picks them before it binds them, and of many
 # kernels that start together two may pick one. Nothing has run then, and the next try picks others.
 STILLBORN, TRIES = "Kernel died before replying to kernel_info", 3
+SAID = ".said"  # beside the log: the lines for the terminal, for a build that starts its runs on other machines
 GRACE = 5.0  # seconds that a job has to end when it is told to
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that tell libraries how many to use
 REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # cuBLAS sums in one order; read when CUDA starts, so set before
@@ -69,8 +71,11 @@ class Watch:
     def say(self, text: str) -> None:
         """One line on the terminal, in one write, so that jobs side by side do not mix theirs."""
         self.said = time.monotonic()
-        sys.stdout.write(f"[{self.name}] {text}\n")
+        line = f"[{self.name}] {text}\n"
+        sys.stdout.write(line)
         sys.stdout.flush()
+        with contextlib.suppress(OSError), self.log.with_suffix(SAID).open("a", encoding="utf-8") as said:
+            said.write(line)
 
     def follow(self) -> int:
         """Runs the command, with its output in the log and what should be seen on the screen; returns the exit code."""
