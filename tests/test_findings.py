@@ -100,6 +100,17 @@ def test_every_device_is_named_where_a_scale_was_computed_on_two(tmp_path):
     assert said["timing"] == "measured on A processor, 8 processor threads a run, one run at a time"
 
 
+def test_the_time_is_that_with_any_run_at_work_and_the_date_that_of_the_last(tmp_path):
+    times = [("05-01T10:00", "05-01T10:40"), ("05-01T10:30", "05-01T11:00"), ("05-02T08:00", "05-02T08:15")]
+    runs = {
+        f"vae/mlp-seed{i}": made_up_scale.vae("mlp", 130.0, i, {"started": f"2026-{a}:00", "finished": f"2026-{b}:00"})
+        for i, (a, b) in enumerate(times)
+    }
+    said, _ = words_of_machine(tmp_path, runs)
+    assert said["provenance"]["cost"] == "3 runs in 1 h 15 min on A processor"
+    assert said["provenance"]["date"] == "2 May 2026"
+
+
 @pytest.mark.parametrize(
     ("commits", "changes"),
     [(["abc+", "abc"], ", with changes that are not committed"), (["abc", "def+"], ", with changes that are not "

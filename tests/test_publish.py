@@ -127,7 +127,8 @@ def complete(build, figure, table):
     return lambda: build(
         ("## Abstract\nWe reach {{ vae.nll:.1f }} nats (@fig:plane).", "abstract"),
         INTRO, METHOD, code(figure()), code(table(), "hide-input"),
-        banner="A smoke build", metadata={"author": "A. Student", "date": "{{ runs }} May"},
+        banner="A smoke build",
+        metadata={"author": "A. Student", "date": "{{ runs }} May", "computed": "In {{ runs }} h"},
     )  # fmt: skip
 
 
@@ -136,7 +137,9 @@ def test_a_complete_report_has_numbers_references_and_loads_nothing(complete):
     text, tags = text_of(html), tags_of(html)
     assert "See Figure 1, Table 1, Equation 1 and Section 2, as in (Kingma and Welling 2014)." in text
     assert "It has −133.7 nats in 24 runs of resmlp, or −133.7:" in text  # a minus sign, not a hyphen
-    assert "We reach −133.7 nats (Figure 1)." in text and "A. Student" in text and "24 May" in text
+    assert (
+        "We reach −133.7 nats (Figure 1)." in text and "A. Student" in text and "24 May" in text and "In 24 h" in text
+    )
     assert "Figure 1. The plane, 24 runs (Kingma and Welling 2014)." in text and "Run: results/a_b*c" in text
     assert "{{" not in text and "@" not in text and "A smoke build" in text
     assert 'lang="en"' in html and "<math" in html and "<h1>Two numbers" in html and "References" in text
@@ -161,6 +164,25 @@ def test_tables_are_real_tables_with_scopes_and_escaped_cells(build, table):
     assert "a|b & (Kingma and Welling 2014)" in text and "1. mlp" in text and "#conv" in text
     assert "1,000" in text and "−136.1" in text and "–" in text
     assert html.count("text-align: right") >= 2 * 4  # the two numeric columns, recognised although they are strings
+
+
+def test_a_value_and_its_interval_stay_on_one_line(build, record):
+    cells = record(exhibits.table, pd.DataFrame({"change": ["1.5 ± 0.2"]}), "tbl:a", "A change of 3 ± 1 nats.")
+    html, _ = build("## A\nIt is 7\n± 2.", code(cells))
+    assert all(value in html for value in ("1.5\u00a0±\u00a00.2", "3\u00a0±\u00a01", "7\u00a0±\u00a02"))
+
+
+def test_the_runs_under_a_figure_lead_to_their_rows(build, record, figure):
+    rows = pd.DataFrame({"run": ["one", "two"]})
+    cells = record(exhibits.table, rows, "tbl:runs", "Runs.", runs=["vae/one-seed0", "vae/two"], printed=False)
+    html, _ = build("## A", code(figure(source="vae/one-seed0, vae/other; seed 0")), code(cells))
+    assert '<a href="#run:vae/one-seed0">vae/one-seed0</a>, vae/other; seed 0' in re.sub(r"\s+", " ", html)
+    assert '<tr id="run:vae/two">' in html
+
+
+def test_no_printed_table_stands_behind_one_that_is_not(build, record, table):
+    first = record(exhibits.table, pd.DataFrame({"a": [1]}), "tbl:first", "One.", printed=False)
+    assert "tbl:results stands behind a table that is not printed" in failure(build, "## A", code(first), code(table()))
 
 
 def test_the_same_notebook_gives_the_same_bytes(complete):

@@ -1,5 +1,6 @@
 """The whole way from data to report at the smoke scale, in a copy of the project, by the command that make calls."""
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from vaelib.report.exhibits import FIGURE_MIME
 from vaelib.report.publish import EXTERNAL
 
 pytestmark = pytest.mark.slow
@@ -92,6 +94,13 @@ def test_no_reference_placeholder_or_number_is_missing(text, tags):
     links = {attributes.get("href", "") for tag, attributes in tags if tag == "a"}
     inner = {link[1:] for link in links if link.startswith("#")}
     assert inner and inner <= targets
+
+
+def test_no_figure_has_letters_below_seven_points_in_print(project):
+    cells = json.loads((project / "results/smoke/report/report.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown = [output.get("data", {}).get(FIGURE_MIME) for cell in cells for output in cell.get("outputs", [])]
+    points = {record["label"]: record["points"] for record in shown if record}
+    assert len(points) > 20 and {label: size for label, size in points.items() if 0 < size < 7} == {}
 
 
 def test_figures_and_tables_are_numbered_one_after_the_other(text):

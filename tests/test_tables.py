@@ -167,3 +167,10 @@ def test_the_worst_images_come_first():
     worst = frames.extreme_images(images, made_up_scale.arrays(), count=2)
     assert worst["lowest exact likelihood"].ravel().tolist() == [1, 2]
     assert worst["largest gap"].ravel().tolist() == [0, 1]  # of the three whose gap was split
+
+
+def test_every_run_is_listed_with_its_main_numbers_as_its_record_calls_them(summary):
+    table = tables.runs(summary)
+    assert len(table) == len(summary.records) and table.experiment.is_monotonic_increasing
+    vae = table[(table.experiment == "vae") & (table.run == "conv-seed0")].iloc[0]
+    assert vae["main numbers"].startswith("exact_nll 130, elbo −132, approximation_gap 0.5") and vae.minutes == "30.0"
