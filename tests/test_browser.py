@@ -391,6 +391,9 @@ def test_a_reference_shows_what_it_leads_to_until_escape_or_the_pointer_puts_it_
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")  # only now does the browser know that the keyboard is at work
     assert note.inner_text() == "Table\xa01. A table."
+    page.mouse.wheel(0, 30)
+    page.wait_for_timeout(100)
+    assert note.is_visible()
     page.locator(".citation a").hover()
     assert "Auto-Encoding" in note.inner_text()
     page.mouse.move(2, 2)
