@@ -280,6 +280,13 @@ def test_what_has_no_known_network_and_what_comes_twice_has_a_colour_that_no_oth
     several = [f"{MODELS[2]}, {what}" for what in ("whole", "without skip connections", "with one block")]
     drawn = colours.of_models([*several, "my own"])
     assert drawn[several[0]] == colours.NETWORKS["resmlp"] and len({style.colour for style in drawn.values()}) == 4
+    networks = {style.colour for style in colours.NETWORKS.values()}
+    assert not networks & {style.colour for style in list(drawn.values())[1:]}
+
+
+def test_a_legend_of_long_names_is_no_wider_than_the_page():
+    figure = charts.class_shares(dict.fromkeys([*MODELS, "residual, 4 × 512, by log p(x)"], np.full(10, 0.1)))
+    assert exhibits._drawn(figure, "fig:x", None)[1]["inches"] < figures.WIDTH + 0.2
 
 
 @pytest.mark.parametrize("styles", [colours.NETWORKS, colours.ARMS], ids=["networks", "arms"])

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vaelib.plots import colours
-from vaelib.plots.figures import SMALL, WIDTH, describe, in_house_style, new_figure
+from vaelib.plots.figures import LETTERS, SMALL, WIDTH, describe, in_house_style, new_figure
 
 
 @in_house_style
@@ -125,7 +125,8 @@ def class_shares(shares: Mapping[str, np.ndarray]) -> Figure:
         axes.bar(places, 100 * shares[name], width, **style.as_bars(), label=name)
     axes.axhline(10, color="0.5", linewidth=0.8, linestyle=":")
     axes.set(xlabel="digit", ylabel="share of samples (%)", xticks=range(10))
-    figure.legend(loc="outside upper center", ncols=min(len(shares), 4))
+    fitting = int(72 * WIDTH / (0.5 * LETTERS * (max(map(len, shares)) + 6)))  # with a key of six letters' width
+    figure.legend(loc="outside upper center", ncols=max(1, min(len(shares), fitting)))
     most = {name: f"most {values.argmax()}, fewest {values.argmin()}" for name, values in shares.items()}
     return describe(
         figure, "Bars of the share of each digit among prior samples; a dotted line at ten per cent. "

@@ -19,7 +19,7 @@ class Style(NamedTuple):
 
     colour: str
     marker: str = "o"
-    line: str = "-"
+    line: str | tuple[int, tuple[int, ...]] = "-"
     hatch: str = ""
 
     def as_line(self) -> dict[str, Any]:
@@ -50,13 +50,15 @@ _MARKED = tuple(
 # A network has the colour of its place among the architectures, whatever else a figure shows.
 NETWORKS = dict(zip((name for name in ARCHITECTURES if WITHOUT not in name), itertools.cycle(_MARKED)))
 VAEGAN = Style("#882255", "*")
-OBJECTIVES = {  # by the line or the hatching over the network's colour; how names of models and of runs tell them
+VARIED = {  # by the line or the hatching over the network's colour; how names of models and of runs tell objectives
     "IWAE": ("--", "||"),
     "-iwae": ("--", "||"),
     "by log p(x)": (":", "++"),
     "-exact": (":", "++"),
     "q looked up": ("-.", "xx"),
     "-lookup": ("-.", "xx"),
+    "grey pixels": ((0, (4, 1)), "--"),  # and pixels
+    "-grey": ((0, (4, 1)), "--"),
 }
 
 _FURTHER, _SYNTHETIC, _AFFINE = "#009e73", "#d55e00", "#56b4e9"
@@ -73,11 +75,14 @@ ARMS = {  # the colour is that of what is added to the real images; dashed: move
 def of_models(names: Iterable[str]) -> dict[str, Style]:
     """A style for each model, by its name in a report or that of its run: its network's, varied by its objective.
 
-    A model of no known network, or a second one of the same network and objective, has a colour that is left over.
+    A model of no known network, or a second one of the same network and objective, has a colour that is left over:
+    that of no network, while there is one.
     """
     names = list(names)
     styles = {}
-    left = itertools.cycle([style for style in _MARKED if style not in [_of_model(name) for name in names]] or _MARKED)
+    taken = {own.colour for own in map(_of_model, names) if own}
+    free = sorted((style for style in _MARKED if style.colour not in taken), key=list(NETWORKS.values()).__contains__)
+    left = itertools.cycle(free or _MARKED)
     for name in names:
         own = _of_model(name)
         styles[name] = next(left) if own is None or own in styles.values() else own
@@ -99,5 +104,5 @@ def _of_model(name: str) -> Style | None:
     known = max((known for known in called if name.startswith(known)), key=len, default=None)
     if known is None:
         return None
-    varied = next((look for word, look in OBJECTIVES.items() if word in name), None)
+    varied = next((look for word, look in VARIED.items() if word in name), None)
     return called[known]._replace(line=varied[0], hatch=varied[1]) if varied else called[known]

@@ -22,12 +22,13 @@ from vaelib.plots import colours
 
 DPI = 200
 WIDTH = 6.3  # inches: the text width of the report's page
+LETTERS = 9.5  # points
 SMALL = 8.0  # points: the smallest letters, where there is little room; in print none is below 7
 STYLE = {
     "font.family": "STIXGeneral",  # comes with Matplotlib, and stands well beside the report's serif text
     "mathtext.fontset": "stix",
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
+    "font.size": LETTERS,
+    "axes.titlesize": LETTERS,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
