@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from vaelib.files import PROJECT_ROOT
-from vaelib.plots import explorer, figures
+from vaelib.plots import colours, explorer
 from vaelib.plots.explorer import printed
 from vaelib.report.publish import EXTERNAL
 
@@ -50,7 +50,7 @@ def test_the_fragment_has_its_data_and_loads_nothing(arrays):
     data = json.loads(re.search(r"parentElement, (\{.*\})\);\n</script>", fragment)[1])
     assert base64.b64decode(data["body"]) == bytes(range(9)) and data["named"][0]["name"] == "</script>"
     assert fragment.count("</script>") == 1  # that of the data's text would end the script before its time
-    assert data["colours"] == [to_hex(colour) for colour in figures.DIGIT_COLOURS]
+    assert data["colours"] == [to_hex(colour) for colour in colours.DIGITS]
     assert f"background: {data['encoderColour']}; }}" in fragment and fragment.count("<li>") == 10
 
 
