@@ -38,11 +38,8 @@ function drawPlane(canvas, { centre, half }, { dots, names, posterior, gaussians
       pen.stroke();
     }
   }
-  pen.font = "bold 13px sans-serif";
-  pen.textAlign = "center";
-  pen.lineWidth = 3;
-  pen.strokeStyle = `rgb(${ink.map((part) => 255 - part)})`;
-  pen.fillStyle = `rgb(${ink})`;
+  const outline = `rgb(${ink.map((part) => 255 - part)})`, fillStyle = `rgb(${ink})`;
+  Object.assign(pen, { font: "bold 13px sans-serif", textAlign: "center", lineWidth: 3, strokeStyle: outline, fillStyle });
   for (const [x, y, name] of names) {
     for (const write of ["strokeText", "fillText"]) pen[write](name, place(x, y)[0], place(x, y)[1] + 4);
   }
