@@ -290,6 +290,7 @@ def test_the_keyboard_draws_too(visit):
 def test_the_mark_moves_by_pointer_and_keys_and_the_decoder_follows(visit, small):
     page = visit()
     reach = page.evaluate("document.querySelector('.latent-explorer').explorer.model.reach")
+    page.locator(".plane").scroll_into_view_if_needed()
     box = page.locator(".plane").bounding_box()
     page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.6 * box["height"])
     page.wait_for_function("document.querySelector('.mark-place').textContent.includes('−')")
