@@ -205,7 +205,8 @@ def ablation() -> pd.DataFrame:
     """A network, and the same with something taken away."""
     nll, titles = [130.0, 133.0], ["whole, learning rate 0.002", "without skip connections"]
     elbo = [-134.0, -139.0]
-    return pd.DataFrame({"title": titles, "parameters": 1000, "validation_exact_nll": nll, "validation_elbo": elbo})
+    kinds = {"variant": ["whole", "skip"], "learning_rate": 0.002, "parameters": 1000}
+    return pd.DataFrame({"title": titles, **kinds, "validation_exact_nll": nll, "validation_elbo": elbo})
 
 
 def baselines(size: int) -> pd.DataFrame:

@@ -173,7 +173,8 @@ def test_nothing_is_compared_where_everything_was_trained_in_float32(tmp_path):
 def vaes() -> pd.DataFrame:
     """Two architectures, one of them trained on log p(x) too; two seeds of that."""
     common = {"protocol": "A", "approximation_gap": 0.5, "kl": 7.0, "epochs": 3, "importance_samples": 5,
-              "latent_dim": 2, "encoder_epochs": 3, "precision": "auto", "kl_warmup_epochs": 0.0}  # fmt: skip
+              "latent_dim": 2, "encoder_epochs": 3, "precision": "auto", "kl_warmup_epochs": 0.0, "batch_size": 250,
+              "train_images": 0}  # fmt: skip
     rows = [
         ("vae/big-seed0", "big", "big", "elbo", 130.0, -136.0, 5.5, 60.0, 0.0),
         ("vae/big-iwae5-seed0", "big-iwae5", "big", "iwae", 128.0, -136.0, 7.5, 90.0, 0.0),
@@ -191,8 +192,28 @@ def test_the_price_of_the_bound_is_the_difference_of_exact_likelihoods(vaes, tmp
     values = theory.exact_training(vaes, kept)["exact"]
     assert values["model"] == "big-exact" and values["twin"] == "big"
     assert values["price"] == pytest.approx(5.0) and values["gap"] == pytest.approx(16.0)
-    assert values["twin_gap"] == pytest.approx(6.0)
+    assert values["twin_gap"] == pytest.approx(6.0) and values["lengths"] == values["beyond"] == ""
     assert (values["points"], values["encoder_still"]) == ("25", pytest.approx(3.0))
+
+
+def test_the_twins_are_as_long_where_they_can_be_and_a_longer_one_is_told_of_apart(vaes, tmp_path):
+    kept = Summary(made_up_scale.write(tmp_path, {"vae/small-exact-seed0": made_up_scale.vae("small", 138.0)}))
+    small = vaes.loc["vae/small-seed0"].copy()
+    small[["model", "objective", "exact_nll", "exact_nll_validation"]] = "small-exact", "marginal", 138.0, 137.0
+    both = pd.concat([vaes, small.to_frame("vae/small-exact-seed0").T.infer_objects()])
+    both.loc[both.model == "big-exact", "epochs"] = 30
+    values = theory.exact_training(both, kept)["exact"]
+    assert (values["model"], values["twin"], values["lengths"]) == ("small-exact", "small", "")
+    assert values["price"] == pytest.approx(2.0)
+    assert values["beyond"].startswith("The best decoder trained so, *big*, reaches 125.00 ±")
+    assert values["beyond"].endswith("nats in 30 epochs in batches of 250.")
+
+
+def test_of_twins_that_are_not_as_long_both_lengths_are_told(vaes, tmp_path):
+    kept = Summary(made_up_scale.write(tmp_path, {"vae/big-exact-seed0": made_up_scale.vae("big", 124.0)}))
+    vaes.loc[vaes.model == "big-exact", "epochs"] = 30
+    values = theory.exact_training(vaes, kept)["exact"]
+    assert values["lengths"] == " (30 epochs in batches of 250, not 3 epochs in batches of 250)"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vaelib.report import baselines, frames, tables
+from vaelib.report import ablations, baselines, frames, tables
 from vaelib.report.summary import Summary, compared_samples, model_name, published_likelihoods, run_name
 
 
@@ -97,18 +97,26 @@ def test_failures_are_in_per_cent_best_network_first(vaes):
 
 
 def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_path, summary):
-    runs = {f"ablation/any-seed{seed}": made_up_scale.record({"architecture": "resmlp"}, {}) for seed in (0, 1)}
+    runs = {
+        f"ablation/any-seed{seed}": made_up_scale.record({"architecture": "resmlp", "epochs": 4}, {}) for seed in (0, 1)
+    }
     kept = Summary(made_up_scale.write(tmp_path, runs))
+    whole = "residual, 4 × 512, learning rate"
     for seed, run in enumerate(runs):
         made_up = pd.DataFrame(
-            {"title": ["residual, 4 × 512, learning rate 0.002", "without skip connections"], "parameters": 1000,
-             "validation_exact_nll": [130.0 + seed, 133.0 + seed], "validation_elbo": [-134.0, -139.0]}
+            {"title": [f"{whole} 0.002", f"{whole} 0.004", "without skip connections"],
+             "variant": ["whole", "whole", "skip"], "learning_rate": [0.002, 0.004, 0.002], "parameters": 1000,
+             "validation_exact_nll": [130.0 + seed, 128.0, 133.0 + seed], "validation_elbo": [-134.0, -133.0, -139.0]}
         )  # fmt: skip
         made_up.to_csv(kept.run(run).folder / "ablation.csv", index=False)
-    whole, lesser = (row for _, row in tables.ablations(kept).iterrows())
+    whole, faster, lesser = (row for _, row in ablations.table(kept).iterrows())
     assert (whole.trained, whole.change, whole.seeds) == ("learning rate 0.002", "–", "2")
     assert (lesser.network, lesser.change) == ("residual, 4 × 512", "3.00 ± 0.00")
-    assert tables.ablations(summary).empty
+    assert faster.change.startswith("-2.50 ±")
+    assert ablations.rates(kept).startswith(
+        "After 4 epochs there another learning rate is better for *residual, 4 × 512* with 0.004 (by 2.5 nats)"
+    )
+    assert ablations.table(summary).empty and ablations.rates(summary) == ""
 
 
 def test_the_decoders_are_set_among_the_baselines_on_the_same_images(tmp_path, summary, vaes):
@@ -124,8 +132,12 @@ def test_the_decoders_are_set_among_the_baselines_on_the_same_images(tmp_path, s
     own = table.set_index("model").loc["*conv*"]
     assert own["exact −log p(x)"] == "200.00" and own["on training images"] == "127.00"  # of the first two test images
     said = baselines.paragraph(runs)
-    assert "1,600 is 8.0 nats better than" in said and "loses 19.0 nats" in said and "1 epoch, theirs" in said
-    assert "By its own lattice it has\n139.50 nats, by the integral 139.00." in said
+    assert (
+        "1,600 is 8.0 nats better than" in said
+        and "loses 19.0 nats" in said
+        and "20 epochs, ours binary ones and 1 epoch." in said
+    )
+    assert "By its own lattice\nit has 139.50 nats, by the integral 139.00." in said
     assert baselines.table([], summary, vaes).empty and baselines.paragraph([]) == ""
 
 
@@ -133,7 +145,7 @@ def test_samples_are_compared_in_per_cent_and_training_images_have_no_likelihood
     compared = compared_samples(summary.runs("vaegan"), {})
     assert compared.model.tolist() == ["vaegan", "twin", "conv", "deep", "training images"]
     table = tables.realism(compared)
-    assert table["samples of"].tolist() == ["vaegan", "twin", "conv", "deep", "training images"]
+    assert table["samples of"].tolist() == ["VAE-GAN", "twin", "conv", "deep", "training images"]
     assert table.loc[2].tolist()[1:] == ["125.0", "90.0", "0.012", "130.00"]
     assert table["exact −log p(x)"].tolist() == ["–", "–", "130.00", "124.00", "–"]
 

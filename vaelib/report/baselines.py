@@ -66,6 +66,6 @@ How much is a nat? A decoder at {side} × {side} latents is a mixture of {side**
 pixels drawn afresh in each pass; validation images chose the prior's weight and the pass. The one of {size:,} is {lead}
 the small decoder that was trained on as many latents as {side} × {side}. With one latent instead of two this decoder
 loses {metrics["decoder_1d_nll"] - tied:.1f} nats. The last model follows the recipe of @martinez2026: no encoder, two
-angles, a lattice of 610 points that is shifted at random; ours has binary pixels and
-{counted(config["lattice_epochs"], "epoch")}, theirs grey ones and {PAPER_EPOCHS}. By its own lattice it has
-{metrics["qlvm_estimate_nll"]:.2f} nats, by the integral {metrics["qlvm_nll"]:.2f}."""
+angles, a lattice of 610 points that is shifted at random; theirs has grey pixels and
+{counted(PAPER_EPOCHS, "epoch")}, ours binary ones and {counted(config["lattice_epochs"], "epoch")}. By its own lattice
+it has {metrics["qlvm_estimate_nll"]:.2f} nats, by the integral {metrics["qlvm_nll"]:.2f}."""

@@ -33,6 +33,18 @@ def generator(config: Mapping[str, Any] | pd.Series) -> str:
     return ", ".join(parts)
 
 
+def other(config: Mapping[str, Any] | pd.Series) -> str:
+    """What is trained where it is no plain VAE: a generator, a VAE-GAN's network, a classifier by its images."""
+    if "generator" in config:
+        return generator(config)
+    if "gamma" in config:
+        return network(config["architecture"])
+    if "arms" in config:
+        return "every arm"
+    on = {"train": "on all images", "first_half": "on the first half", "second_half": "on the second half"}
+    return on[config["split"]] + ("" if config["precision"] == "auto" else f", {config['precision']}")
+
+
 def network(architecture: str) -> str:
     """The title of a network, or where it has none its name."""
     known = ARCHITECTURES.get(architecture)

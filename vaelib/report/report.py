@@ -9,7 +9,7 @@ import pandas as pd
 from vaelib import classes
 from vaelib.exact import identities
 from vaelib.files import RunError
-from vaelib.report import baselines, names, tables, words
+from vaelib.report import ablations, baselines, names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import plain_runs, ranking
@@ -51,7 +51,7 @@ class Report:
         self.exact_plane = self._look(ranking(theory.exact_runs(self.vaes)), "an exact decoder")
         self.plane_vae = self.summary.run(self.plane.config["vae_run"])
 
-        self.ablations = tables.ablations(self.summary)
+        self.ablations = ablations.table(self.summary)
         self.baselines = baselines.finished(self.summary)
         best = [self.ranking[0], ranking(theory.exact_runs(self.vaes))[0]]
         self.in_proportion = baselines.table(self.baselines, self.summary, self.vaes[self.vaes.model.isin(best)])
@@ -81,7 +81,7 @@ class Report:
         parts = [
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             architectures.training(self.vaes),
-            {"ablation": "" if self.ablations.empty else " @tbl:ablation has one thing at a time."},
+            {"ablation": self._ablation()},
             {"proportion": baselines.paragraph(self.baselines)},
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
@@ -103,6 +103,12 @@ class Report:
         ]
         values = {name: value for part in parts for name, value in part.items()}
         return values | {"words": _in_words(values)}
+
+    def _ablation(self) -> str:
+        """Sentences on the runs that take one thing away at a time, where there are any."""
+        if self.ablations.empty:
+            return ""
+        return f" @tbl:ablation has one thing at a time. {ablations.rates(self.summary)}".rstrip()
 
     def _counts(self) -> dict[str, int | str]:
         """How many of what the numbers are about."""

@@ -16,6 +16,8 @@ from vaelib import data
 from vaelib.files import PROJECT_ROOT, RunError, resolve
 from vaelib.runs.records import table
 
+SOURCE = 120  # letters of a line: where the names of the runs behind an exhibit are longer, their number stands
+
 
 @dataclass(frozen=True)
 class FinishedRun:
@@ -97,7 +99,7 @@ def model_name(run: str) -> str:
 
 
 def source(runs: Sequence[FinishedRun]) -> str:
-    """The runs behind an exhibit, with the parameters and seeds they share."""
+    """The runs behind an exhibit, or how many where their names fill more than a line; what parameters they share."""
     words = {"protocol": "protocol {}", "seed": "seed {}", "epochs": "epochs {}", "batch_size": "batch {}",
              "learning_rate": "learning rate {}"}  # fmt: skip
     first = runs[0].config
@@ -106,7 +108,11 @@ def source(runs: Sequence[FinishedRun]) -> str:
         for name, text in words.items()
         if all(name in run.config and run.config[name] == first[name] for run in runs)
     ]
-    return "; ".join([", ".join(run.name for run in runs), ", ".join(shared)]).rstrip("; ")
+    called = ", ".join(run.name for run in runs)
+    if len(called) > SOURCE:
+        experiments = dict.fromkeys(run.name.split("/")[0] for run in runs)
+        called = f"{len(runs)} runs of {' and '.join(experiments)}"
+    return "; ".join([called, ", ".join(shared)]).rstrip("; ")
 
 
 def compared_samples(runs: Sequence[FinishedRun], names: Mapping[str, str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pandas as pd
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.report import names
 from vaelib.report.plain import plain_runs, ranking
-from vaelib.report.summary import Summary, model_name
+from vaelib.report.summary import Summary
 from vaelib.report.words import counted, listed, with_interval
 
 RESULTS = (
@@ -74,15 +74,16 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
 
 
 def other_training(summary: Summary) -> pd.DataFrame:
-    """The training parameters of everything that is no plain VAE, from the records."""
-    return pd.DataFrame(
-        _other_training(kind, model, group)
+    """The training parameters of everything that is no plain VAE, from the records; what is equal stands once."""
+    rows = pd.DataFrame(
+        _other_training(kind, group)
         for experiment, kind in OTHER_EXPERIMENTS.items()
-        for model, group in summary.frame(experiment).groupby("model", sort=False)
+        for _, group in summary.frame(experiment).groupby("model", sort=False)
     )
+    return rows.drop_duplicates()
 
 
-def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, object]:
+def _other_training(kind: str, group: pd.DataFrame) -> dict[str, object]:
     run = group.iloc[0]
     symbols = {"beta": "β", "task_weight": "λ", "gamma": "γ"}
     weights = [f"{symbol} = {run[name]:g}" for name, symbol in symbols.items() if name in run]
@@ -90,7 +91,7 @@ def _other_training(kind: str, model: str, group: pd.DataFrame) -> dict[str, obj
     images = run.get("real_images") or run.train_images or (27_500 if half else 55_000)
     return {
         "trained": kind,
-        "model": names.generator(run) if "generator" in run else model,
+        "model": names.other(run),
         "images": f"{images:,.0f}",
         "length": counted(int(run.epochs), "epoch")
         if "epochs" in run
@@ -207,32 +208,6 @@ def failures(plain: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def ablations(summary: Summary) -> pd.DataFrame:
-    """Networks with one thing taken away and with other learning rates, on validation images; empty without such runs.
-
-    Under each network stands first what its runs elsewhere are like; the change against it is paired by seed.
-    """
-    runs = [name for name in summary.records if name.startswith("ablation/")]
-    rows = []
-    for model in dict.fromkeys(model_name(run) for run in runs):
-        tables = {run: summary.run(run).csv("ablation") for run in runs if model_name(run) == model}
-        own = pd.concat([t.assign(change=t.validation_exact_nll - t.validation_exact_nll[0]) for t in tables.values()])
-        network = names.network(summary.records[next(iter(tables))]["config"]["architecture"])
-        for title, group in own.groupby("title", sort=False):
-            rows.append(
-                {
-                    "network": network,
-                    "trained": title.removeprefix(f"{network}, "),
-                    "weights": f"{group.parameters.iloc[0]:,}",
-                    "exact −log p(x)": with_interval(group.validation_exact_nll),
-                    "change": with_interval(group.change) if group.change.any() else "–",
-                    "−ELBO": with_interval(-group.validation_elbo),
-                    "seeds": f"{len(group)}",
-                }
-            )
-    return pd.DataFrame(rows)
-
-
 def runs(summary: Summary) -> pd.DataFrame:
     """Every run of the scale with its main numbers as its record calls them: a row each, by experiment."""
     return pd.DataFrame(
@@ -262,7 +237,7 @@ def realism(compared: pd.DataFrame) -> pd.DataFrame:
     """Samples of models against real images: means over seeds with intervals, a row a model."""
     return pd.DataFrame(
         {
-            "samples of": model,
+            "samples of": OTHER_EXPERIMENTS.get(model, model),
             "Fréchet distance": with_interval(group.frechet_distance, digits=1),
             "precision (%)": with_interval(100 * group.precision, digits=1),
             "sharpness": with_interval(group.sharpness, digits=3),

@@ -18,6 +18,9 @@ PRECISIONS = {
 }
 
 
+SLOWER = 1.05  # times as long: what is less is not told
+
+
 class Compared(NamedTuple):
     """A kind of training that is compared between precisions, and by what."""
 
@@ -65,14 +68,15 @@ def precision(summary: Summary, best: FinishedRun) -> str:
     costs = [] if usual == "float32" else [cost for kind in COMPARED if (cost := _cost(kind, runs, usual))]
     if not costs:
         return PRECISIONS[usual]
+    called = "TF32" if usual == "tf32" else usual
     return (
-        f"{PRECISIONS[usual]} What that changes is told by the same runs in float32, {usual} minus float32: "
+        f"{PRECISIONS[usual]} What that changes is told by the same runs in float32, {called} minus float32: "
         f"{'; '.join(costs)}. (Means over pairs of equal seeds, with 95 % intervals where there are several.)"
     )
 
 
 def _cost(kind: Compared, runs: list[FinishedRun], usual: str) -> str:
-    """Of one kind of training, the mean difference with its interval, and how much longer float32 took."""
+    """Of one kind of training, the mean difference with its interval, and how much longer float32 took, if it did."""
     of_kind = [run for run in runs if run.name.startswith(kind.experiment) and kind.fits(run.config)]
     pairs = _pairs(of_kind, usual)
     if not pairs:
@@ -80,8 +84,9 @@ def _cost(kind: Compared, runs: list[FinishedRun], usual: str) -> str:
     fast, slow = (pd.DataFrame([run.record["metrics"] for run in side]) for side in zip(*pairs, strict=True))
     mean, half = mean_interval(kind.scale * (fast[kind.metric] - slow[kind.metric]))
     longer = (slow.train_seconds / fast.train_seconds).mean()
+    slower = f" (float32 took {longer:.1f} times as long)" if longer > SLOWER else ""
     what = kind.words.format(model=names.network(pairs[0][0].config.get("architecture", "")))
-    return f"{what} {as_text(mean, half)} {kind.unit} (float32 took {longer:.1f} times as long)"
+    return f"{what} {as_text(mean, half)} {kind.unit}{slower}"
 
 
 def _pairs(runs: list[FinishedRun], usual: str) -> list[tuple[FinishedRun, FinishedRun]]:

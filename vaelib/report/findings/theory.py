@@ -10,8 +10,11 @@ from vaelib.report import names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.plain import plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary
-from vaelib.report.words import points, with_interval
+from vaelib.report.words import counted, points, with_interval
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
+
+LENGTH = ["epochs", "batch_size", "train_images"]  # what makes a training as long as another
+AS_LONG = ["architecture", *LENGTH]
 
 
 def exact_runs(vaes: pd.DataFrame) -> pd.DataFrame:
@@ -19,31 +22,53 @@ def exact_runs(vaes: pd.DataFrame) -> pd.DataFrame:
     return vaes[(vaes.objective == "marginal") & (vaes.protocol == "A")]
 
 
-def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
-    """The best model trained on log p(x), and its twin of the same architecture trained by the ELBO.
+def twins(vaes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs of a model trained on log p(x), and those of the same network by the ELBO, trained for as long.
 
-    Of the encoder fitted afterwards also by how much the last of its epochs still raised the validation ELBO.
+    It is the best such model on validation images. Where the ELBO's are all longer or shorter, it is the best of all,
+    beside the best of its network by the ELBO.
     """
-    exact = exact_runs(vaes)
-    model = ranking(exact)[0]
-    runs = exact[exact.model == model]
-    run, own = runs.iloc[0], runs.mean(numeric_only=True)
-    plain = plain_runs(vaes)
-    plain = plain[plain.architecture == run.architecture]
-    twins = plain[plain.model == ranking(plain)[0]]
-    twin = twins.mean(numeric_only=True)
+    exact, plain = exact_runs(vaes), plain_runs(vaes)
+    lengths = set(plain[AS_LONG].itertuples(index=False, name=None))
+    paired = exact[[row in lengths for row in exact[AS_LONG].itertuples(index=False, name=None)]]
+    exact = paired if len(paired) else exact
+    runs = exact[exact.model == ranking(exact)[0]]
+    plain = plain[plain.architecture == runs.architecture.iloc[0]]
+    same = plain[(plain[AS_LONG] == runs[AS_LONG].iloc[0]).all(axis="columns")]
+    plain = same if len(same) else plain
+    return runs, plain[plain.model == ranking(plain)[0]]
+
+
+def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
+    """A model trained on log p(x), and its twin of the same architecture trained by the ELBO.
+
+    `exact.lengths` says in brackets how long each was trained, where that differs; `exact.beyond` is a sentence on a
+    model on log p(x) that is better, but has no twin trained for as long. Of the encoder fitted afterwards also by how
+    much the last of its epochs still raised the validation ELBO.
+    """
+    runs, other = twins(vaes)
+    run, own, twin = runs.iloc[0], runs.mean(numeric_only=True), other.mean(numeric_only=True)
+    best = exact_runs(vaes)
+    best = best[best.model == ranking(best)[0]]
     fitting = summary.run(run.name).history.query("phase == 'encoder'").validation_elbo.to_numpy()
     return {
         "exact": {
-            "model": model,
+            "model": run.model,
             "nll": with_interval(runs.exact_nll),
+            "lengths": ""
+            if (own[LENGTH] == twin[LENGTH]).all()
+            else f" ({_length(run)}, not {_length(other.iloc[0])})",
+            "beyond": ""
+            if best.model.iloc[0] == run.model
+            else f"The best decoder trained so, *{names.network(best.architecture.iloc[0])}*, reaches "
+            f"{with_interval(best.exact_nll)} nats in {_length(best.iloc[0])}.",
             "gap": -own.elbo - own.exact_nll,
             **own[["approximation_gap", "train_seconds", "encoder_seconds"]],
             "points": f"{run.importance_samples**run.latent_dim:,}",
             "encoder_epochs": int(run.encoder_epochs),
             "encoder_still": float(fitting[-1] - fitting[-2]) if len(fitting) > 1 else 0.0,
             "twin": names.network(run.architecture),
-            "twin_nll": with_interval(twins.exact_nll),
+            "twin_nll": with_interval(other.exact_nll),
             "twin_gap": -twin.elbo - twin.exact_nll,
             "twin_approximation_gap": twin.approximation_gap,
             "twin_seconds": twin.train_seconds,
@@ -52,13 +77,17 @@ def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
     }
 
 
+def _length(run: pd.Series) -> str:
+    return f"{counted(int(run.epochs), 'epoch')} in batches of {run.batch_size:.0f}"
+
+
 def price_list(vaes: pd.DataFrame) -> dict[str, Any]:
-    """What a decoder pays for its training: of the best one on log p(x) the same network by other objectives.
+    """What a decoder pays for its training: the network of `exact_training` by other objectives.
 
     `price.parts` are sentences on those that were trained: more draws of z, q looked up without an encoder, IWAE.
     """
-    exact = exact_runs(vaes)
-    architecture = exact[exact.model == ranking(exact)[0]].architecture.iloc[0]
+    runs, _ = twins(vaes)
+    architecture = runs.architecture.iloc[0]
     own = vaes[(vaes.architecture == architecture) & (vaes.protocol == "A") & (vaes.precision == "auto")]
     nll = own.groupby(["objective", "importance_samples"]).exact_nll.mean()
     one = nll[("elbo", 1)]
@@ -131,7 +160,7 @@ def task_table(sweep: pd.DataFrame, classifiers: Classifiers) -> pd.DataFrame:
     """The weights of a classifier in the loss: means over seeds, a group of rows for each kind of generator."""
     return pd.DataFrame(
         {
-            "generator": names.KINDS[kind].capitalize(),
+            "generator": names.KINDS[kind][0].upper() + names.KINDS[kind][1:],
             "λ": f"{weight:g}",
             "label error (%)": with_interval(100 * runs.judge_error),
             "by the critic (%)": with_interval(100 * runs.critic_error),
