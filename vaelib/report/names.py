@@ -42,7 +42,8 @@ def other(config: Mapping[str, Any] | pd.Series) -> str:
     if "arms" in config:
         return "every arm"
     on = {"train": "on all images", "first_half": "on the first half", "second_half": "on the second half"}
-    return on[config["split"]] + ("" if config["precision"] == "auto" else f", {config['precision']}")
+    precision = config.get("precision", "auto")
+    return on[config.get("split", "train")] + ("" if precision == "auto" else f", {precision}")
 
 
 def network(architecture: str) -> str:
