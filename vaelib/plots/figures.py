@@ -5,6 +5,7 @@ They take NumPy arrays and pandas tables alone, so that the report can draw from
 """
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
@@ -23,6 +24,7 @@ from vaelib.plots import colours
 DPI = 200
 WIDTH = 6.3  # inches: the text width of the report's page
 LETTERS = 9.5  # points
+AN_INCH = 16  # letters of that size, about, on an inch of a line
 SMALL = 8.0  # points: the smallest letters, where there is little room; in print none is below 7
 STYLE = {
     "font.family": "STIXGeneral",  # comes with Matplotlib, and stands well beside the report's serif text
@@ -92,18 +94,20 @@ def galleries(
 ) -> Figure:
     """Several sheets of digits side by side, each under its name; `pictures` maps names to [count, 784] images.
 
-    `row_names` stand before the rows of each sheet.
+    `row_names` stand before the rows of each sheet. A name that is wider than its sheet takes several lines.
     """
     rows = -(-len(pictures) // across)
     across = min(across, len(pictures))
+    titles = [textwrap.fill(name, round(AN_INCH * WIDTH / across)) for name in pictures]
+    lines = max(title.count("\n") for title in titles)
     deep = max(-(-len(images) // columns) for images in pictures.values()) / columns
     figure, axes = new_figure(
-        WIDTH, WIDTH / across * rows * deep + 0.25 * rows, nrows=rows, ncols=across, squeeze=False
+        WIDTH, WIDTH / across * rows * deep + (0.25 + 0.15 * lines) * rows, nrows=rows, ncols=across, squeeze=False
     )
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, (name, images) in zip(axes.flat, pictures.items(), strict=False):
-        _show(ax, 255 - tile(255 - images, columns, gap=1), name)
+    for ax, title, images in zip(axes.flat, titles, pictures.values(), strict=False):
+        _show(ax, 255 - tile(255 - images, columns, gap=1), title)
         ax.set_axis_on()
         ax.set_yticks([14 + 29 * row for row in range(len(row_names))], row_names)
         ax.tick_params(length=0)

@@ -23,8 +23,8 @@ def learning_curves(report: Report) -> Figure:
 
 def samples(report: Report) -> Figure:
     """A sheet of decoded draws of the prior for each model."""
-    sheets = {name: run.arrays["samples"] for name, run in report.runs.items()}
-    alt = f"Sheets of 100 generated digits, one sheet a model: {', '.join(report.ranking)}."
+    sheets = {name: run.arrays["samples"][:60] for name, run in report.runs.items()}
+    alt = f"Sheets of 60 generated digits, one sheet a model: {', '.join(report.ranking)}."
     return figures.galleries(sheets, 10, alt, across=3)
 
 
@@ -42,7 +42,7 @@ def reconstructions(report: Report) -> Figure:
     """A sheet of test images beside their reconstructions for each model."""
     sheets = {name: run.arrays["reconstructions"][:32] for name, run in report.runs.items()}
     alt = f"Test images, each beside its reconstruction, for every model: {', '.join(report.ranking)}."
-    return figures.galleries(sheets, 8, alt, across=2)
+    return figures.galleries(sheets, 8, alt, across=3)
 
 
 def gap_bars(report: Report) -> Figure:

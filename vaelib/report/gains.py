@@ -93,7 +93,6 @@ def generators(synthesis: pd.DataFrame, classifiers: Classifiers) -> pd.DataFram
                 "CAS (%)": with_interval(100 * runs.cas),
                 "gain on validation (points)": points(gain),
                 "runs": f"{len(runs)}",
-                "images/s": f"{runs.images_per_second.mean():,.0f}",
                 "mean gain": gain.mean if gain else -1.0,
             }
         )

@@ -14,6 +14,7 @@ KINDS = {
     "per_digit": "one VAE for each digit",
     "around": "draws around real images",
 }
+DENSITIES = {"gaussian": "Gaussian", "continuous_bernoulli": "continuous Bernoulli", "bernoulli": "Bernoulli"}
 OBJECTIVES = {"iwae": "IWAE, K = {}", "marginal": "by log p(x)", "lookup": "q looked up"}
 
 
@@ -41,9 +42,10 @@ def other(config: Mapping[str, Any] | pd.Series) -> str:
         return network(config["architecture"])
     if "arms" in config:
         return "every arm"
-    on = {"train": "on all images", "first_half": "on the first half", "second_half": "on the second half"}
+    split = config.get("split", "train")
+    on = "on all images" if split == "train" else f"on the {split.replace('_', ' ')}"
     precision = config.get("precision", "auto")
-    return on[config.get("split", "train")] + ("" if precision == "auto" else f", {precision}")
+    return on + ("" if precision == "auto" else f", {precision}")
 
 
 def network(architecture: str) -> str:
@@ -69,7 +71,7 @@ def _vae(run: pd.Series) -> str:
     if run.latent_dim != 2:
         parts.append(f"{run.latent_dim}-D")
     if run.protocol != "A":
-        parts.append("grey pixels" if run.protocol == "B" else f"{run.likelihood.replace('_', ' ')} pixels")
+        parts.append("grey pixels" if run.protocol == "B" else f"{DENSITIES[run.likelihood]} pixels")
     if run.kl_warmup_epochs:
         parts.append("KL warm-up")
     if run.precision != "auto":
