@@ -140,7 +140,7 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 def objectives(vaes: pd.DataFrame) -> pd.DataFrame:
     """What a decoder was trained by and what it is worth, for each architecture that was trained on log p(x) too."""
-    others = vaes[(vaes.objective != "elbo") & (vaes.protocol == "A")]
+    others = vaes[(vaes.objective != "elbo") & (vaes.protocol == "A") & (vaes.precision == "auto")]
     exact = others[others.objective == "marginal"].architecture
     same = pd.concat([plain_runs(vaes), others])
     same = same[same.architecture.isin(exact)]
