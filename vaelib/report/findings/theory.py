@@ -100,7 +100,8 @@ def price_list(vaes: pd.DataFrame) -> dict[str, Any]:
     if len(looked_up):
         near = (looked_up.gap_exact_nll + looked_up.elbo_lookup).abs().mean()
         parts.append(
-            f"Trained with $q$ looked up, the exact value changes by {looked_up.exact_nll.mean() - one:+.1f} nats, and the decoder's ELBO is "
+            f"Trained with $q$ looked up, the exact value changes by {looked_up.exact_nll.mean() - one:+.1f} nats, and "
+            "the decoder's ELBO is "
             f"then {near:.2f} nats from its $\\log p(x)$."
         )
     marginal = own[own.objective == "marginal"]
