@@ -5,7 +5,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import load, save_file
 from toy import Toy, make, write
 
 pytestmark = pytest.mark.slow
@@ -16,8 +18,9 @@ def toy(tmp_path_factory) -> Toy:
     """A toy in a folder with a difficult name, whose runs have results, and weights beside them."""
     toy = make(tmp_path_factory.mktemp("toy") / "my próject's copy")
     for run in ("alpha/one", "alpha/two", "beta/one"):
-        for name in ("metrics.json", "history.csv", "arrays.safetensors", "model.safetensors", "notebook.ipynb"):
+        for name in ("metrics.json", "history.csv", "model.safetensors", "notebook.ipynb"):
             write(toy.results / run / name, f"{run} {name}")
+        save_file({"shown": np.arange(3), "images": np.zeros(7)}, toy.results / run / "arrays.safetensors")
         write(toy.results / run / "trainings" / "model.safetensors", "weights")
     return toy
 
@@ -40,9 +43,11 @@ def fresh(tmp_path: Path) -> Toy:
     return make(tmp_path / "a fresh clone")
 
 
-def test_it_holds_all_but_weights_and_notebooks(packed: Path):
+def test_it_holds_all_but_weights_notebooks_and_images_to_train_on(packed: Path):
     with tarfile.open(packed) as file:
         names = set(file.getnames())
+        arrays = load(file.extractfile("beta/one/arrays.safetensors").read())
+    assert list(arrays) == ["shown"] and arrays["shown"].tolist() == [0, 1, 2]
     kept = {f"{run}/{name}" for run in ("alpha/one", "alpha/two", "beta/one")
             for name in ("metrics.json", "history.csv", "arrays.safetensors")}  # fmt: skip
     assert names == {"archive.json", *kept}

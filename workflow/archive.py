@@ -1,9 +1,9 @@
 """Keeps what a report is made of in one file, and makes the report of it again without training.
 
 `python workflow/archive.py pack SCALE` is `make archive`: records, arrays, histories and tables of a scale's finished
-runs, without weights, go into results/<scale>.tar.gz. `python workflow/archive.py report FILE`, or `make report
-ARCHIVE=FILE`, unpacks them into results/<scale>, where no finished run may be, and builds the report there is now from
-them: its words and drawings are today's, its numbers those of the archive.
+runs, without weights and synthetic images, go into results/<scale>.tar.gz. `python workflow/archive.py report FILE`, or
+`make report ARCHIVE=FILE`, unpacks them into results/<scale>, where no finished run may be, and builds the report there
+is now from them: its words and drawings are today's, its numbers those of the archive.
 """
 
 import argparse
@@ -15,6 +15,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from safetensors.numpy import load_file, save_file
+
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
 
@@ -24,6 +26,7 @@ from build import BuildError, only_build  # noqa: E402
 from vaelib.files import UserError, atomic  # noqa: E402
 
 CONTENTS = "archive.json"  # in the archive: the scale, the data set, the banner and the names of the runs
+UNSHOWN = "images"  # of the arrays: images that other runs are trained on, of which no report shows any
 RECORD, KEPT = "metrics.json", ("*.json", "*.csv", "arrays.safetensors")
 
 
@@ -40,8 +43,17 @@ def pack(plan: plans.Plan) -> Path:
         for run in plan.runs:
             for pattern in KEPT:
                 for path in sorted((results / run).glob(pattern)):
-                    archive.add(path, f"{run}/{path.name}")
+                    archive.add(_shown(path, Path(folder)), f"{run}/{path.name}")
     return file
+
+
+def _shown(path: Path, folder: Path) -> Path:
+    """A file of a run, or where it holds arrays that no report shows, one without them in the folder."""
+    if path.suffix != ".safetensors" or UNSHOWN not in (arrays := load_file(path)):
+        return path
+    shown = folder / path.name
+    save_file({name: array for name, array in arrays.items() if name != UNSHOWN}, shown)
+    return shown
 
 
 def unpack(file: Path, folder: Path) -> plans.Plan:
