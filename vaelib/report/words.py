@@ -43,7 +43,7 @@ def modes(smallest_share: float) -> str:
     """What may be said of a generator by the share of its samples that its rarest digit gets."""
     if smallest_share < HARDLY:
         return "one is hardly ever made, which is called *mode dropping*"
-    return "none is missing, so there is no *mode dropping* here"
+    return "none is missing; how varied each one is was not measured"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -26,7 +26,7 @@ def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any
             "largest_gap": (arrays["approximation_gap"] + arrays["amortisation_gap"]).max(),
             "top_share": 100 * amortisation[: max(1, len(amortisation) // 10)].sum() / amortisation.sum(),
         },
-        "confusions": ", ".join(f"{100 * wrong[i, j]:.0f} % of the {i}s (for {j})" for i, j in pairs),
+        "confusions": ", ".join(f"{j} for {100 * wrong[i, j]:.0f} % of the {i}s" for i, j in pairs),
         "share": {
             "most": int(shares.argmax()),
             "most_percent": 100 * shares.max(),

@@ -85,7 +85,8 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
 def _plain(trained: Classifiers) -> str:
     """The plain answer as a sentence, where moving the real images helps and adding synthetic ones does not."""
     helps = {arm: told(trained.change(Of(arm))) == "a gain" for arm in ("afresh", "synthetic")}
-    sentence = f"Whoever has {trained.real_images(CHOICE_FRACTION):,} real digits does best to move them. "
+    real = f"{trained.real_images(CHOICE_FRACTION):,} real digits"
+    sentence = f"Whoever has {real} had better move them than add synthetic ones. "
     return sentence if helps["afresh"] and not helps["synthetic"] else ""
 
 
@@ -103,5 +104,5 @@ def _beyond(generators: pd.DataFrame, trained: Classifiers) -> str:
     for model in trained.others():
         if (change := trained.change(Of("synthetic", generator=model))) is not None:
             described = names.generator(generators[generators.model == model].iloc[0])
-            sentences.append(f"Images of *{described}* change it by {points(change)} points: {told(change)}.")
+            sentences.append(f"Beside the real ones, images of *{described}*: {points(change)} points, {told(change)}.")
     return " ".join(sentences)
