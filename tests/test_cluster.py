@@ -103,7 +103,7 @@ def records(toy: Toy) -> dict[str, dict]:
 
 def wait_until(true) -> None:
     """Waits, but not for ever."""
-    for _ in range(600):
+    for _ in range(1800):
         if true():
             return
         time.sleep(0.1)
@@ -136,9 +136,9 @@ def test_a_lost_node_job_or_driver_loses_no_finished_run(on_slurm: Toy, loss: st
     finished = (on_slurm.results / "alpha" / "two" / "metrics.json").stat().st_mtime_ns
     (on_slurm.results / "alpha" / "one" / "metrics.json").unlink()
     (on_slurm.folder / "wait").touch()
-    process = on_slurm.start()
     checkpoint = on_slurm.results / "alpha" / "one" / "checkpoint.safetensors"
     checkpoint.unlink()
+    process = on_slurm.start()
     wait_until(checkpoint.exists)
     number, _, node = jobs(on_slurm)[0].split()
     if loss == "driver":
@@ -156,7 +156,7 @@ def test_a_lost_node_job_or_driver_loses_no_finished_run(on_slurm: Toy, loss: st
     (on_slurm.folder / "wait").unlink()
     output, _ = process.communicate(timeout=600)
     if loss == "node":
-        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=True)
+        subprocess.run(["scontrol", "update", f"NodeName={node}", "State=RESUME"], check=False)  # if it is not yet
     assert process.returncode == 0, output
     assert (on_slurm.results / "alpha" / "two" / "metrics.json").stat().st_mtime_ns == finished
     assert set(records(on_slurm)) == RUNS and not jobs(on_slurm)

@@ -129,8 +129,9 @@ def assert_the_prose_follows(report: Report, stored: dict[str, Any]) -> None:
     assert stored["best.nll"] == own["exact −log p(x)"].iloc[0]
     assert list(frames.gaps_by_model(report.vaes, report.ranking).index) == report.ranking
     objectives = tables.objectives(report.vaes)
-    twin = objectives[objectives.decoder == stored["exact.twin"]].groupby("trained by")["exact −log p(x)"]
-    assert twin.first()[["log p(x)", "ELBO"]].tolist() == [stored["exact.nll"], stored["exact.twin_nll"]]
+    same = objectives[objectives.decoder == stored["exact.twin"]].groupby("trained by")["exact −log p(x)"]
+    for objective, nll in (("log p(x)", stored["exact.nll"]), ("ELBO", stored["exact.twin_nll"])):
+        assert nll in set(same.get_group(objective))
     assert stored["vaegan.plain"] in set(tables.realism(report.samples)["samples of"])
     assert stored["plane.hole"] == 100 * report.vaes.hole_share[report.plane_vae.name]
 
