@@ -174,14 +174,14 @@ def test_a_value_and_its_interval_stay_on_one_line(build, record):
 
 def test_the_runs_under_a_figure_lead_to_their_rows(build, record, figure):
     rows = pd.DataFrame({"run": ["one", "two"]})
-    cells = record(exhibits.table, rows, "tbl:runs", "Runs.", runs=["vae/one-seed0", "vae/two"], printed=False)
+    cells = record(exhibits.table, rows, "tbl:runs", "Runs.", runs=["vae/one-seed0", "vae/two"])
     html, _ = build("## A", code(figure(source="vae/one-seed0, vae/other; seed 0")), code(cells))
     assert '<a href="#run:vae/one-seed0">vae/one-seed0</a>, vae/other; seed 0' in re.sub(r"\s+", " ", html)
     assert '<tr id="run:vae/two">' in html
 
 
 def test_no_printed_table_stands_behind_one_that_is_not(build, record, table):
-    first = record(exhibits.table, pd.DataFrame({"a": [1]}), "tbl:first", "One.", printed=False)
+    first = record(exhibits.table, pd.DataFrame({"a": [1]}), "tbl:first", "One.", runs=["vae/one"])
     assert "tbl:results stands behind a table that is not printed" in failure(build, "## A", code(first), code(table()))
 
 

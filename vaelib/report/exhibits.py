@@ -86,7 +86,7 @@ def interactive(
 def table(
     frame: pd.DataFrame, label: str, caption: str, source: str | None = None, note: str | None = None,
     align: str | None = None, group: str | None = None, formats: Mapping[str, str] | None = None,
-    runs: Sequence[str] | None = None, printed: bool = True,
+    runs: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
     """Show a DataFrame as a numbered table; a named index becomes its first columns, missing cells a dash.
 
@@ -94,7 +94,7 @@ def table(
     ".1f"), else what `format_value` gives. `align` has one of l, c, r a column shown, by default right for
     numbers. `group` names a column whose values become bold section rows (rows are taken in the order given) instead
     of a column. `note` is a line under the table. With `runs`, a name for each row, the lines on runs under other
-    exhibits lead to the rows of these names. What is not `printed` is only in the HTML file, behind all other tables.
+    exhibits lead to the rows of these names, and the table is in the HTML file alone, behind all other ones.
     Raises `PublishError` for a bad label, caption, align or column.
     """
     record = _record("tbl:", label, caption, source) | {"note": note}
@@ -115,7 +115,7 @@ def table(
         "rows": cells.to_numpy().tolist(),
         "groups": groups,
         "runs": [] if runs is None else list(runs),
-        "printed": printed,
+        "printed": runs is None,
     }
     html = frame.to_html(index=False)
     display({"text/html": html, TABLE_MIME: record, "text/plain": frame.to_string(index=False)}, raw=True)

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+TWIN = ("architecture", "train_images", "epochs", "batch_size")  # what models share that were trained for as long
 VARIATIONS = {"precision": "auto", "kl_warmup_epochs": 0, "importance_samples": 1, "encoder_epochs": 0}  # as by default
 
 

@@ -12,10 +12,8 @@ from vaelib.files import RunError
 from vaelib.report import ablations, baselines, names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
-from vaelib.report.plain import plain_runs, ranking
+from vaelib.report.plain import TWIN, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
-
-TWIN = ("architecture", "train_images", "epochs", "batch_size")  # as in workflow/needs.py
 
 
 class Report:

@@ -8,13 +8,13 @@ import pandas as pd
 
 from vaelib.report import names, words
 from vaelib.report.classifiers import Classifiers
-from vaelib.report.plain import plain_runs, ranking
+from vaelib.report.plain import TWIN, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary
 from vaelib.report.words import counted, points, with_interval
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 
-LENGTH = ["epochs", "batch_size", "train_images"]  # what makes a training as long as another
-AS_LONG = ["architecture", *LENGTH]
+AS_LONG = list(TWIN)
+LENGTH = AS_LONG[1:]  # all but the architecture
 
 
 def exact_runs(vaes: pd.DataFrame) -> pd.DataFrame:
