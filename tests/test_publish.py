@@ -63,12 +63,12 @@ def table(record):
             "protocol": ["A", "A", "B"],
             "model <b>": ["a|b & [@kingma2014]", "1. mlp", "#conv"],
             "$\\log p$": ["$-135.7 \\pm 0.8$", "-136.1", None],
-            "count": [1000, 2000, 3000],
+            "count": [f"{count:,}" for count in (1000, 2000, 3000)],
         }
     )
 
     def table(label="tbl:results", **changes):
-        arguments = {"caption": "All.", "group": "protocol", "note": "A note.", "formats": {"count": ","}}
+        arguments = {"caption": "All.", "group": "protocol", "note": "A note."}
         return record(exhibits.table, frame, label, **(arguments | changes))
 
     return table

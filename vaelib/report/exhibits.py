@@ -85,25 +85,22 @@ def interactive(
 
 def table(
     frame: pd.DataFrame, label: str, caption: str, source: str | None = None, note: str | None = None,
-    align: str | None = None, group: str | None = None, formats: Mapping[str, str] | None = None,
-    runs: Sequence[str] | None = None,
+    align: str | None = None, group: str | None = None, runs: Sequence[str] | None = None,
 ) -> None:  # fmt: skip
     """Show a DataFrame as a numbered table; a named index becomes its first columns, missing cells a dash.
 
-    Cells that are strings are inline markdown (bold, math, citations); numbers take `formats[column]` (such as
-    ".1f"), else what `format_value` gives. `align` has one of l, c, r a column shown, by default right for
-    numbers. `group` names a column whose values become bold section rows (rows are taken in the order given) instead
-    of a column. `note` is a line under the table. With `runs`, a name for each row, the lines on runs under other
+    Cells that are strings are inline markdown (bold, math, citations); numbers are as `format_value` gives them.
+    `align` has one of l, c, r a column shown, by default right for numbers. `group` names a column whose values become
+    bold section rows (rows are taken in the order given) instead of a column. `note` is a line under the table. With `runs`, a name for each row, the lines on runs under other
     exhibits lead to the rows of these names, and the table is in the HTML file alone, behind all other ones.
     Raises `PublishError` for a bad label, caption, align or column.
     """
     record = _record("tbl:", label, caption, source) | {"note": note}
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
-    formats = dict(formats or {})
-    if unknown := {*formats, *([group] if group else [])} - set(frame.columns):
-        raise PublishError(f"{label}: no column {sorted(unknown)}; there are {list(frame.columns)}.")
-    cells = pd.DataFrame({name: [_cell(value, formats.get(name)) for value in frame[name]] for name in frame})
+    if group and group not in frame.columns:
+        raise PublishError(f"{label}: no column {[group]}; there are {list(frame.columns)}.")
+    cells = pd.DataFrame({name: [_cell(value) for value in frame[name]] for name in frame})
     groups = list(cells.pop(group)) if group else None
     if align is None:
         numeric = [all(NUMBER.match(cell) or cell == "–" for cell in cells[name]) for name in cells]
@@ -201,11 +198,11 @@ def format_value(value: str | int | float, spec: str = "") -> str:
     return format(value, spec)
 
 
-def _cell(value: Any, spec: str | None) -> str:
+def _cell(value: Any) -> str:
     value = value.item() if hasattr(value, "item") else value
     if pd.isna(value):
         return "–"
-    return value if isinstance(value, str) else format_value(value, spec or "")
+    return value if isinstance(value, str) else format_value(value, "")
 
 
 def _show_caption(record: Mapping[str, Any]) -> None:
