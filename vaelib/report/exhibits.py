@@ -91,8 +91,9 @@ def table(
 
     Cells that are strings are inline markdown (bold, math, citations); numbers are as `format_value` gives them.
     `align` has one of l, c, r a column shown, by default right for numbers. `group` names a column whose values become
-    bold section rows (rows are taken in the order given) instead of a column. `note` is a line under the table. With `runs`, a name for each row, the lines on runs under other
-    exhibits lead to the rows of these names, and the table is in the HTML file alone, behind all other ones.
+    bold section rows (rows are taken in the order given) instead of a column. `note` is a line under the table. With
+    `runs`, a name for each row, the lines on runs under other exhibits lead to the rows of these names, and the table
+    is in the HTML file alone, behind all other ones.
     Raises `PublishError` for a bad label, caption, align or column.
     """
     record = _record("tbl:", label, caption, source) | {"note": note}
