@@ -1,4 +1,4 @@
-"""What a build shows of its runs: which of how many, how long it took so far, and about how long is left."""
+"""What a build shows of its runs: which of how many, how long it took, how long is left, and which were killed."""
 
 import sys
 from pathlib import Path
@@ -32,3 +32,11 @@ def test_a_finished_run_says_how_many_are_left_and_for_how_long_at_the_pace_so_f
         f"[vae/b] finished in 20 s; 2 of 3 runs done after 1 min 0 s, about {second} left",
         "[vae/c] finished in 20 s; 3 of 3 runs done after 1 min 30 s",
     ]
+
+
+def test_a_job_that_is_killed_is_told_in_one_line_and_no_other(capsys):
+    screen = build.Screen({"vae/a", "vae/b", "vae/c", "gather"}, {})
+    for said in ("a] started", "b] started", "c] started", "a] finished in 2 s", "b] FAILED: x"):
+        screen.show(f"[vae/{said}\n")
+    assert screen.failures == ["[vae/b] FAILED: x\n"]
+    assert screen.stopped() == ["[vae/c] was stopped from outside; the same command goes on from here\n"]

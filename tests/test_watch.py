@@ -1,4 +1,4 @@
-"""A job whose kernel found a port taken is run again; any other failure is told at once."""
+"""A job whose kernel found a port taken is run again; any other failure is told at once, by its reason."""
 
 import subprocess
 import sys
@@ -45,3 +45,12 @@ def test_a_kernel_that_never_starts_fails(tmp_path: Path):
 def test_any_other_failure_is_told_at_once(tmp_path: Path):
     code, said, ran = watched(tmp_path, 1, "ValueError: the value is bad")
     assert (code, ran) == (1, 1) and "FAILED after 0 s: ValueError: the value is bad" in said
+
+
+def test_a_killed_command_is_told_as_such_and_not_by_its_last_line(tmp_path: Path):
+    watch = [sys.executable, str(PROJECT / "workflow" / "watch.py"), "a/b", "--log", "a.log", "--"]
+    script = "import os; print('epoch 1/2  loss 0.5', flush=True); os.kill(os.getpid(), 9)"
+    done = subprocess.run(
+        [*watch, sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "FAILED after 0 s: killed by signal 9 (out of memory?)\n" in done.stdout

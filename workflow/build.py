@@ -95,6 +95,7 @@ class Screen:
         self.left = dict(seconds)
         self.due = self.started = self.finished = 0
         self.failures: list[str] = []
+        self.at_work: set[str] = set()  # what has started and said nothing of its end
         self.said: list[str] = []  # Snakemake's own words, for when it fails by itself
 
     def show(self, line: str) -> None:
@@ -107,6 +108,10 @@ class Screen:
             return
         if text.startswith(("FAILED", "   ")):
             self.failures.append(line)
+        if text == "started":
+            self.at_work.add(name)
+        elif text.startswith(("FAILED", "finished")):
+            self.at_work.discard(name)
         if "/" in name and text == "started":
             self.started += 1
             line = f"run {self.started} of {self.due}: {name}\n"
@@ -119,6 +124,11 @@ class Screen:
             line = f"[{name}] {text}; {self.finished} of {self.due} runs done after {duration(elapsed)}{rest}\n"
         sys.stdout.write(line)
         sys.stdout.flush()
+
+    def stopped(self) -> list[str]:
+        """A line for each job that ended without a word of its own, as one does that is killed."""
+        said = "was stopped from outside; the same command goes on from here"
+        return [f"[{name}] {said}\n" for name in sorted(self.at_work)]
 
 
 def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
@@ -198,8 +208,9 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
         else:
             command += ["--cores", str(cores), "--resources", f"accelerator={shares.runs}"]
             code = snakemake(command, shares.runs, lock, screen)
-    if screen.failures:
-        raise BuildError("".join(["these failed, the rest is kept:\n", *screen.failures]).rstrip())
+    failures = screen.failures + (screen.stopped() if code > 0 else [])
+    if failures:
+        raise BuildError("".join(["these failed, the rest is kept:\n", *failures]).rstrip())
     if code < 0:
         raise BuildError(f"Snakemake was killed by signal {-code}; the same command goes on from here")
     if code:

@@ -157,7 +157,8 @@ def main() -> int:
     try:
         code = watch.follow()
         if code:
-            watch.failed(watch.last or f"exit code {code}", options.executed)
+            killed = f"killed by signal {-code}{' (out of memory?)' * (-code == signal.SIGKILL)}" if code < 0 else ""
+            watch.failed(killed or watch.last or f"exit code {code}", options.executed)
             return 1
         if options.keep:
             options.keep.parent.mkdir(parents=True, exist_ok=True)
