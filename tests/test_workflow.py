@@ -1,5 +1,6 @@
 """The workflow runs what is stale and nothing else, and nothing that is finished is ever lost."""
 
+import base64
 import json
 import os
 import re
@@ -174,6 +175,32 @@ def test_a_stopped_build_leaves_no_process_and_goes_on_next_time(toy: Toy, numbe
     if number == signal.SIGKILL:  # the hardest case stands for all
         code, _, started = toy.build()
         assert (code, started) == (0, {"beta/one"} | REST)
+
+
+def leave_marked(toy: Toy, run: str) -> None:
+    """As a run is left that finished while Snakemake was being killed."""
+    for file in ("metrics.json", "notebook.ipynb"):
+        name = base64.urlsafe_b64encode(f"{run}/{file}".encode()).decode()
+        (toy.results / ".snakemake" / "metadata" / name).unlink()
+        write(toy.results / ".snakemake" / "incomplete" / name, json.dumps({"external_jobid": None}))
+
+
+@pytest.mark.slow
+def test_a_run_that_finished_while_snakemake_was_killed_does_not_run_again(toy: Toy):
+    leave_marked(toy, "alpha/one")
+    assert toy.stale() >= {"alpha/one"}, "by itself Snakemake would run it again"
+    code, output, started = toy.build()
+    assert (code, started) == (0, set()), output
+    toy.edit("workflow/scales/toy.yaml", "value: 1", "value: 1.5")
+    assert toy.stale() == {"alpha/one", "beta/one"} | REST
+
+
+@pytest.mark.slow
+def test_a_marked_run_whose_record_is_older_than_one_that_it_comes_from_runs_again(toy: Toy):
+    leave_marked(toy, "beta/one")
+    os.utime(toy.results / "beta/one/metrics.json", (0, 0))
+    code, output, started = toy.build()
+    assert (code, started & RUNS) == (0, {"beta/one"}), output
 
 
 def test_a_full_disk_is_noticed_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

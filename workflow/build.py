@@ -6,6 +6,7 @@ lets no process outlive it, and says in the end where the report is or what fail
 """
 
 import argparse
+import base64
 import contextlib
 import fcntl
 import os
@@ -38,6 +39,7 @@ SIDE_BY_SIDE = "VAELIB_RUNS_SIDE_BY_SIDE"  # the environment variable that tells
 RUN_BYTES = 40e6  # what a run leaves on the disk, rounded up: weights, figures, two notebooks
 REPORT_BYTES = 200e6  # the unpacked data set, the report, and room to breathe
 PATIENCE = 15.0  # seconds that Snakemake has to end its jobs after an interrupt
+TOLD_TO_END = ("Terminating processes on user request", "Will exit after finishing currently running jobs")  # it says
 
 
 class BuildError(Exception):
@@ -138,6 +140,31 @@ def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
     return [*command, "--config", f"scale={plan.scale}", f"dataset={plan.dataset}", *config]
 
 
+def unnoticed(runs: Mapping[str, plans.Run], results: Path, due: Mapping[str, str]) -> list[str]:
+    """The records of runs that finished while Snakemake was being killed, so that it took no notice.
+
+    It holds them for cut short, and would delete them. A record that is older than one that it comes from is no such.
+    """
+    marks = results / ".snakemake" / "incomplete"
+    records = {run: f"{run}/metrics.json" for run in runs if run not in due}
+    times = {run: (results / record).stat().st_mtime_ns for run, record in records.items()}
+    return [
+        record
+        for run, record in records.items()
+        if (marks / base64.urlsafe_b64encode(record.encode()).decode()).is_file()
+        and all(times[needed] <= times[run] for needed in runs[run].needed)
+    ]
+
+
+def acknowledge(command: list[str], records: list[str]) -> None:
+    """Has Snakemake take note of finished runs. Where it does not, they run again."""
+    if records:
+        touch = [*command, "--cores", "1", "--nolock", "--touch", *records]
+        subprocess.run(
+            touch, cwd=PROJECT, stdin=subprocess.DEVNULL, capture_output=True, check=False, preexec_fn=die_with_parent
+        )
+
+
 @contextlib.contextmanager
 def on_cluster(profile: Path, results: Path, screen: Screen) -> Iterator[list[str]]:
     """Snakemake's options for runs that are jobs of a cluster; meanwhile the screen shows what they say there."""
@@ -202,17 +229,20 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
         mean = statistics.fmean(measured.values()) if measured else 1.0
         screen = Screen({*plan.runs, "gather", "report", "publish"}, {run: measured.get(run, mean) for run in due})
         command = snakemake_command(plan, f"threads={shares.threads}")
+        acknowledge(command, unnoticed(plan.runs, results, due))
         if profile:
             with on_cluster(profile, results, screen) as options:
                 code = snakemake(command + options, shares.runs, lock, screen)
         else:
             command += ["--cores", str(cores), "--resources", f"accelerator={shares.runs}"]
             code = snakemake(command, shares.runs, lock, screen)
-    failures = screen.failures + (screen.stopped() if code > 0 else [])
+    told_to_end = any(line.startswith(TOLD_TO_END) for line in screen.said)
+    failures = screen.failures + (screen.stopped() if code > 0 and not told_to_end else [])
     if failures:
         raise BuildError("".join(["these failed, the rest is kept:\n", *failures]).rstrip())
-    if code < 0:
-        raise BuildError(f"Snakemake was killed by signal {-code}; the same command goes on from here")
+    if code < 0 or (code and told_to_end):
+        by = f"killed by signal {-code}" if code < 0 else "told from outside to end"
+        raise BuildError(f"Snakemake was {by}; the same command goes on from here")
     if code:
         said = "".join(screen.said[-20:]).rstrip()
         raise BuildError(f"Snakemake stopped; its last words (see results/{plan.name}/.snakemake/log):\n{said}")
