@@ -6,6 +6,7 @@ import pytest
 
 from vaelib.report import gains, names
 from vaelib.report.classifiers import Classifiers, Of
+from vaelib.report.findings import synthetic
 from vaelib.report.summary import Summary
 
 
@@ -21,6 +22,7 @@ def classifiers(summary) -> Classifiers:
 
 def test_the_main_generator_is_that_of_the_runs_with_and_without_its_images(classifiers):
     assert (classifiers.generator, classifiers.fractions, classifiers.updates) == ("plain", [0.2, 1.0], 500)
+    assert (classifiers.studied, classifiers.measured) == ("plain", ["plain"])
     assert classifiers.lengths() == [500, 1000] and classifiers.others() == ["near"]
     assert [classifiers.real_images(fraction) for fraction in (0.2, 1.0)] == [6_000, 30_000]
 
@@ -79,6 +81,28 @@ def test_fractions_are_compared_under_both_budgets(classifiers):
     assert table["real images"].tolist() == ["6,000", "30,000"] * 2
     assert table["real (%)"].tolist() == ["96.10 ± 1.27"] * 4
     assert [text.split(" ± ")[0] for text in table["change (points)"]] == ["+1.00", "+1.00", "+1.50", "+1.50"]
+
+
+def test_the_main_table_has_the_generator_of_the_plane_that_gains_most_of_those_measured_at_all_fractions(tmp_path):
+    def added(name, fraction):
+        changes = {"generator_run": f"any/synthesis/{name}", "arms": ["synthetic"], "budgets": ["updates"]}
+        return {f"augmentation/{name}-{fraction}": made_up_scale.augmented(fraction, 0, **changes)}
+
+    records = made_up_scale.records()
+    records |= {
+        f"synthesis/{name}": made_up_scale.generator(0, 2, gain) for name, gain in (("here", 0.02), ("once", 0.03))
+    }
+    records |= added("here", 0.2) | added("here", 1.0) | added("once", 0.2)
+    summary = Summary(made_up_scale.write(tmp_path, records))
+    found = Classifiers(summary)
+    assert (found.measured, found.generator, found.studied) == (["here", "plain"], "here", "plain")
+    table = gains.by_fraction(found)
+    assert table["half used"].tolist() == ["20 %", "100 %"] and table["runs"].tolist() == ["1", "1"]
+    assert {title.split(":")[0] for title in gains.by_arm(found).kind} >= {"With images of", "Beside moved copies"}
+    values = synthetic.synthetic_worth(summary.frame("augmentation"), summary.frame("synthesis"), found)["worth"]
+    assert values["epochs"] == "" and values["beyond"].startswith(" Added to the real images as they are, images of ")
+    choice = synthetic.generators(summary.frame("synthesis"), found)["generators"]["choice"]
+    assert choice.startswith("Of those measured at all sizes (*one VAE that is told the label, 2-D* and ")
 
 
 def test_arms_are_set_beside_what_they_differ_from_by_one_thing(classifiers):

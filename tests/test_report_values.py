@@ -163,7 +163,13 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("classifier.accuracy", "99.00"),
         ("generators.chosen", "one VAE that is told the label, 2-D"),
         ("generators.chosen_place", "place 2 of 2"),
-        ("generators.cleanest", "one VAE that is told the label, 2-D, λ = 10"),
+        (
+            "generators.choice",
+            "@tbl:augmentation has *one VAE that is told the label, 2-D*, the only one in two dimensions that was "
+            "measured at all sizes.",
+        ),
+        ("generators.studied", "one VAE that is told the label, 2-D"),
+        ("worth.epochs", "; the synthetic images with equal epochs change it by +1.50 ± 0.73"),
         ("worth.fractions", "20 or 100"),
         ("worth.most_percent", "100"),
         ("worth.runs", 2),

@@ -52,7 +52,7 @@ def gap_histogram(approximation: np.ndarray, amortisation: np.ndarray) -> Figure
 @in_house_style
 def gap_bars(frame: pd.DataFrame) -> Figure:
     """Exact NLL, approximation and amortisation gap stacked to -ELBO, one bar a model (columns by these names)."""
-    figure, axes = new_figure(WIDTH, 0.8 + 0.24 * len(frame))
+    figure, axes = new_figure(WIDTH, 0.8 + 0.2 * len(frame))
     left = frame.exact_nll.to_numpy()
     start = left.min() - 1.5
     axes.barh(frame.index, left - start, left=start, color=colours.EXACT, label="exact $-\\log p(x)$")
@@ -154,7 +154,7 @@ def accuracy_lines(points: pd.DataFrame, names: Mapping[str, str], along: str, m
     `points` has columns `arm`, `accuracy` in per cent and `along`, the number on the horizontal axis; `names` maps the
     arms to what the legend calls them; `measured` says on which images.
     """
-    figure, axes = new_figure(WIDTH, 2.8)
+    figure, axes = new_figure(WIDTH, 2.2)
     ticks, number = sorted(points[along].unique()), along.replace("_", " ")
     told = []
     for arm, style in colours.of_arms(names).items():

@@ -24,7 +24,7 @@ class Of(NamedTuple):
 
     arm: str
     fraction: float = CHOICE_FRACTION  # of the second half: the real images
-    generator: str = ""  # the model whose synthetic images an arm has; "" is that of the main table
+    generator: str = ""  # the model whose synthetic images an arm has; "" is the one that all arms are measured with
     budget: str = "updates"
     updates: int = 0  # of the real images alone; 0 is as many as in all comparisons
     measured: str = "test"
@@ -33,17 +33,31 @@ class Of(NamedTuple):
 class Classifiers:
     """All classifiers of the runs of `augmentation` and `synthesis` in a scale's results.
 
-    `generator` is the one whose images are added wherever the real images alone were trained on, too: that of the main
-    table, at its `fractions`. All comparisons are made after `updates`, as many as where generators are chosen.
+    `studied` is the generator whose images are added wherever the real images alone were trained on, too, at
+    `fractions`: all arms are measured with it. `measured` are the two-dimensional generators that were measured at all
+    of these, best first by their gain where generators are chosen; the main table has the first of them, `generator`.
+    All comparisons are made after `updates`, as many as where generators are chosen.
     """
 
     def __init__(self, summary: Summary):
         self.runs: Runs = [(run, run.csv("accuracies")) for run in summary.runs("augmentation")]
         self.generators: Runs = [(run, run.csv("accuracies")) for run in summary.runs("synthesis")]
         main = [run for run, _ in self.runs if {"real", "synthetic"} <= set(run.config["arms"])]
-        self.generator = model_name(main[0].config["generator_run"])
+        self.studied = model_name(main[0].config["generator_run"])
         self.fractions = sorted({run.config["fraction"] for run in main})
         self.updates = int(self.generators[0][0].config["updates"])
+        self.measured = self._measured_at_all_fractions()
+        self.generator = self.measured[0]
+
+    def _measured_at_all_fractions(self) -> list[str]:
+        in_plane = {model_name(run.name) for run, _ in self.generators if run.config["latent_dim"] == 2}
+        everywhere = [
+            model
+            for model in (self.studied, *self.others())
+            if model in in_plane and all(self.trained(Of("synthetic", at, model)) for at in self.fractions)
+        ]
+        gains = {model: gain.mean for model in everywhere if (gain := self.gain(model))}
+        return sorted(gains, key=gains.__getitem__, reverse=True)
 
     def lengths(self) -> list[int]:
         """The numbers of updates that the real images alone were trained with where generators are chosen."""
@@ -58,11 +72,11 @@ class Classifiers:
     def others(self) -> list[str]:
         """The further generators whose images were added, in the order of the scale."""
         models = dict.fromkeys(model_name(run.config["generator_run"]) for run, _ in self.runs)
-        return [model for model in models if model != self.generator]
+        return [model for model in models if model != self.studied]
 
     def trained(self, of: Of) -> list[Trained]:
         """One classifier of each seed; none where no run trained such."""
-        generator, found = of.generator or self.generator, {}
+        generator, found = of.generator or self.studied, {}
         for run, table in self.runs:
             same = not ARMS[of.arm].synthetic or model_name(run.config["generator_run"]) == generator
             if same and np.isclose(run.config["fraction"], of.fraction):

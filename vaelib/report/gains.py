@@ -13,7 +13,7 @@ from vaelib.synthetic.arms import ARMS
 BUDGETS = {"updates": "Equal updates in all arms", "epochs": "Equal epochs: twice the images, twice the updates"}
 AGAINST = {  # the arms of the second table: what each is compared with, by what they have in common
     "Without a generator": {"duplicated": "real", "affine": "real", "afresh": "real", "further": "real"},
-    "With images of the 2-D VAE": {
+    "With images of: {studied}": {
         name: "real"
         for name in (
             "synthetic_only", "synthetic_quarter", "synthetic_half", "synthetic", "synthetic_double",
@@ -25,11 +25,16 @@ AGAINST = {  # the arms of the second table: what each is compared with, by what
 
 
 def by_fraction(classifiers: Classifiers) -> pd.DataFrame:
-    """Test accuracy without and with the images of the main generator, by budget and fraction, and what they change."""
+    """Test accuracy without and with the images of the main generator, by budget and fraction, and what they change.
+
+    A budget under which its images were not measured is left out.
+    """
     rows = []
     for budget, title in BUDGETS.items():
         for fraction in classifiers.fractions:
-            of = Of("synthetic", fraction, budget=budget)
+            of = Of("synthetic", fraction, classifiers.generator, budget)
+            if not classifiers.trained(of):
+                continue
             rows.append(
                 {
                     "budget": title,
@@ -54,15 +59,15 @@ def by_arm(classifiers: Classifiers) -> pd.DataFrame:
 
 
 def _arms(classifiers: Classifiers) -> Iterator[dict[str, str]]:
+    described = {model_name(run.name): names.generator(run.config) for run, _ in classifiers.generators}
     for title, arms in AGAINST.items():
+        kind = title.format(studied=described[classifiers.studied])
         for arm, against in arms.items():
-            yield from _row(classifiers, title, ARMS[arm].label, Of(arm), against)
-    configs = {model_name(run.name): run.config for run, _ in classifiers.generators}
+            yield from _row(classifiers, kind, ARMS[arm].label, Of(arm), against)
     for model in classifiers.others():
-        described = names.generator(configs[model])
         for fraction in classifiers.fractions:
             label = f"real + synthetic, {100 * fraction:.0f} %"
-            yield from _row(classifiers, f"With images of: {described}", label, Of("synthetic", fraction, model))
+            yield from _row(classifiers, f"With images of: {described[model]}", label, Of("synthetic", fraction, model))
 
 
 def _row(classifiers: Classifiers, title: str, label: str, of: Of, against: str = "real") -> Iterator[dict[str, str]]:
@@ -101,7 +106,7 @@ def generators(synthesis: pd.DataFrame, classifiers: Classifiers) -> pd.DataFram
 
 
 def by_images(classifiers: Classifiers, arms: Iterable[str]) -> pd.DataFrame:
-    """Test accuracy in per cent by arm, number of real images and seed, with the main generator, equal updates."""
+    """Test accuracy in per cent by arm, number of real images and seed: the main table's generator, equal updates."""
     return pd.DataFrame(
         {
             "arm": arm,
@@ -111,7 +116,7 @@ def by_images(classifiers: Classifiers, arms: Iterable[str]) -> pd.DataFrame:
         }
         for arm in arms
         for fraction in classifiers.fractions
-        for own in classifiers.trained(Of(arm, fraction))
+        for own in classifiers.trained(Of(arm, fraction, classifiers.generator))
     )
 
 

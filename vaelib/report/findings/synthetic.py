@@ -25,7 +25,7 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
-    """The judge; the main table's generator and its place among those of the plane; the cleanest, the highest score."""
+    """The judge; and how the main table's generator was chosen."""
     by_model = frame.groupby("model", sort=False).mean(numeric_only=True)
     described = {model: names.generator(runs.iloc[0]) for model, runs in frame.groupby("model", sort=False)}
     gains = {model: gain.mean for model in by_model.index if (gain := made_with.gain(model)) is not None}
@@ -38,27 +38,28 @@ def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
             "count": len(by_model),
             "chosen": described[made_with.generator],
             "chosen_place": f"place {ranked.index(made_with.generator) + 1} of {len(ranked)}",
-            "best_gain": points(made_with.gain(ranked[0])),
-            "cleanest": described[by_model.label_error.idxmin()],
-            "cleanest_error": 100 * by_model.label_error.min(),
-            "dirtiest": described[by_model.label_error.idxmax()],
-            "dirtiest_error": 100 * by_model.label_error.max(),
-            "best_cas_name": described[by_model.cas.idxmax()],
-            "best_cas": 100 * by_model.cas.max(),
-            "worst_cas_name": described[by_model.cas.idxmin()],
-            "worst_cas": 100 * by_model.cas.min(),
+            "choice": _choice([f"*{described[model]}*" for model in made_with.measured]),
+            "studied": described[made_with.studied],
         },
     }
 
 
+def _choice(measured: list[str]) -> str:
+    """How the main table's generator was chosen, as a sentence; the first of those it could be is the chosen one."""
+    if len(measured) == 1:
+        return f"@tbl:augmentation has {measured[0]}, the only one in two dimensions that was measured at all sizes."
+    several = f"Of those measured at all sizes ({words.listed(measured)})"
+    return f"{several} @tbl:augmentation has the first by this gain, {measured[0]}."
+
+
 def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Classifiers) -> dict[str, Any]:
     """What arms change at the fraction of all comparisons, under both budgets, and what synthetic ones do elsewhere."""
-    batch, most = int(frame.batch_size.iloc[0]), max(trained.fractions)
+    batch, most, main = int(frame.batch_size.iloc[0]), max(trained.fractions), trained.generator
     seen, real = trained.updates * batch, trained.real_images(CHOICE_FRACTION)
     values: dict[str, Any] = {
         "percent": f"{100 * CHOICE_FRACTION:.0f}",
         "fractions": words.alternatives(f"{100 * each:.0f}" for each in trained.fractions),
-        "runs": len(trained.trained(Of("synthetic"))),
+        "runs": len(trained.trained(Of("synthetic", generator=main))),
         "useful": f"{100 * words.USEFUL:g}",
         "real_images": f"{real:,}",
         "updates_made": f"{trained.updates:,}",
@@ -73,18 +74,19 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         "synthetic_only": words.as_text(*(100 * number for number in trained.accuracy(Of("synthetic_only")))),
         "moved": points(trained.change(Of("afresh_synthetic"), "afresh")),
         "moved_told": told(trained.change(Of("afresh_synthetic"), "afresh")),
-        "epochs": points(trained.change(Of("synthetic", budget="epochs"))),
+        "epochs": _equal_epochs(trained),
         "longer": points(trained.longer()),
     }
     for arm in TOLD:
-        values[arm] = points(trained.change(Of(arm)))
-        values[f"{arm}_told"] = told(trained.change(Of(arm)))
+        change = trained.change(Of(arm, generator=main))
+        values |= {arm: points(change), f"{arm}_told": told(change)}
     return {"worth": values}
 
 
 def _plain(trained: Classifiers) -> str:
     """The plain answer as a sentence, where moving the real images helps and adding synthetic ones does not."""
-    helps = {arm: told(trained.change(Of(arm))) == "a gain" for arm in ("afresh", "synthetic")}
+    of = Of("real", generator=trained.generator)
+    helps = {arm: told(trained.change(of._replace(arm=arm))) == "a gain" for arm in ("afresh", "synthetic")}
     real = f"{trained.real_images(CHOICE_FRACTION):,} real digits"
     sentence = f"Whoever has {real} had better move them than add synthetic ones. "
     return sentence if helps["afresh"] and not helps["synthetic"] else ""
@@ -93,16 +95,23 @@ def _plain(trained: Classifiers) -> str:
 def _elsewhere(trained: Classifiers) -> str:
     """What synthetic images change at the other fractions, as a sentence; nothing where there is no other."""
     others = [fraction for fraction in trained.fractions if fraction != CHOICE_FRACTION]
-    changes = {fraction: trained.change(Of("synthetic", fraction)) for fraction in others}
+    changes = {fraction: trained.change(Of("synthetic", fraction, trained.generator)) for fraction in others}
     each = [f"{points(change)} points at {100 * at:.0f} % ({told(change)})" for at, change in changes.items()]
     return f" The change is {words.listed(each)}." if each else ""
 
 
+def _equal_epochs(trained: Classifiers) -> str:
+    """What the images of the main table change under equal epochs, as the end of a sentence, or nothing."""
+    change = trained.change(Of("synthetic", generator=trained.generator, budget="epochs"))
+    return f"; the synthetic images with equal epochs change it by {points(change)}" if change else ""
+
+
 def _beyond(generators: pd.DataFrame, trained: Classifiers) -> str:
-    """What images of the other generators change at the fraction of all comparisons, as sentences."""
-    sentences = []
-    for model in trained.others():
+    """What images of generators outside the main table change at the fraction of all comparisons, as a sentence."""
+    outside = [model for model in (trained.studied, *trained.others()) if model != trained.generator]
+    parts = []
+    for model in outside:
         if (change := trained.change(Of("synthetic", generator=model))) is not None:
             described = names.generator(generators[generators.model == model].iloc[0])
-            sentences.append(f"Beside the real ones, images of *{described}*: {points(change)} points, {told(change)}.")
-    return " ".join(sentences)
+            parts.append(f"of *{described}* change it by {points(change)} ({told(change)})")
+    return f" Added to the real images as they are, images {words.listed(parts)}." if parts else ""
