@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -175,6 +176,21 @@ def test_a_stopped_build_leaves_no_process_and_goes_on_next_time(toy: Toy, numbe
     if number == signal.SIGKILL:  # the hardest case stands for all
         code, _, started = toy.build()
         assert (code, started) == (0, {"beta/one"} | REST)
+
+
+@pytest.mark.parametrize("script", ["build.py", "status.py"])
+def test_an_interrupt_while_it_is_only_starting_shows_no_traceback(tmp_path: Path, script: str):
+    shutil.copy(PROJECT / "workflow" / script, tmp_path)
+    slow = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)"  # what both import first of others
+    for module in ("joblib.py", "identity.py"):
+        write(tmp_path / module, slow)
+    process = subprocess.Popen(
+        [sys.executable, script, "toy"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while not (tmp_path / "started").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "" and process.returncode == -signal.SIGINT
 
 
 def leave_marked(toy: Toy, run: str) -> None:

@@ -21,6 +21,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() is ready for it, an interrupt needs no traceback
+
 import joblib
 
 PROJECT = Path(__file__).resolve().parent.parent

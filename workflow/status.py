@@ -3,11 +3,15 @@
 That is `make status`. It also says how old the published report is against the code.
 """
 
+import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupt needs no traceback: there is nothing to clean up
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
