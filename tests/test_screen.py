@@ -40,3 +40,13 @@ def test_a_job_that_is_killed_is_told_in_one_line_and_no_other(capsys):
         screen.show(f"[vae/{said}\n")
     assert screen.failures == ["[vae/b] FAILED: x\n"]
     assert screen.stopped() == ["[vae/c] was stopped from outside; the same command goes on from here\n"]
+
+
+def test_a_run_that_a_cluster_starts_once_more_keeps_its_number(capsys):
+    screen = build.Screen({"vae/a", "vae/b"}, {})
+    screen.show("run          2\n")
+    for said in ("a] started", "b] started", "a] started", "a] finished in 2 s"):
+        screen.show(f"[vae/{said}\n")
+    said = capsys.readouterr().out.splitlines()
+    assert said[:3] == ["run 1 of 2: vae/a", "run 2 of 2: vae/b", "run 1 of 2: vae/a, once more"]
+    assert "1 of 2 runs done" in said[3] and screen.at_work == {"vae/b"}

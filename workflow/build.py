@@ -98,7 +98,9 @@ class Screen:
     def __init__(self, names: set[str], seconds: Mapping[str, float]):
         self.names, self.seconds, self.began = names, seconds, time.monotonic()
         self.left = dict(seconds)
-        self.due = self.started = self.finished = 0
+        self.due = 0
+        self.started: dict[str, int] = {}  # the number of each run; on a cluster one may start again, as itself
+        self.finished: set[str] = set()
         self.failures: list[str] = []
         self.at_work: set[str] = set()  # what has started and said nothing of its end
         self.said: list[str] = []  # Snakemake's own words, for when it fails by itself
@@ -118,15 +120,15 @@ class Screen:
         elif text.startswith(("FAILED", "finished")):
             self.at_work.discard(name)
         if "/" in name and text == "started":
-            self.started += 1
-            line = f"run {self.started} of {self.due}: {name}\n"
+            again = ", once more" * (name in self.started)
+            line = f"run {self.started.setdefault(name, len(self.started) + 1)} of {self.due}: {name}{again}\n"
         elif "/" in name and text.startswith("finished"):
-            self.finished += 1
+            self.finished.add(name)
             self.left.pop(name, None)
             left, elapsed = sum(self.left.values()), time.monotonic() - self.began
             pace = elapsed / max(sum(self.seconds.values()) - left, 1.0)  # for what took a second the last time
             rest = f", about {duration(pace * left)} left" if left else ""
-            line = f"[{name}] {text}; {self.finished} of {self.due} runs done after {duration(elapsed)}{rest}\n"
+            line = f"[{name}] {text}; {len(self.finished)} of {self.due} runs done after {duration(elapsed)}{rest}\n"
         sys.stdout.write(line)
         sys.stdout.flush()
 
