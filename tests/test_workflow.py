@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -180,17 +181,47 @@ def test_a_stopped_build_leaves_no_process_and_goes_on_next_time(toy: Toy, numbe
 
 @pytest.mark.parametrize("script", ["build.py", "status.py"])
 def test_an_interrupt_while_it_is_only_starting_shows_no_traceback(tmp_path: Path, script: str):
-    shutil.copy(PROJECT / "workflow" / script, tmp_path)
-    slow = "import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)"  # what both import first of others
-    for module in ("joblib.py", "identity.py"):
-        write(tmp_path / module, slow)
     process = subprocess.Popen(
-        [sys.executable, script, "toy"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        only_starting(tmp_path, script), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    while not (tmp_path / "started").exists() and process.poll() is None:
-        time.sleep(0.05)
+    wait_for(tmp_path / "started")
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=60)[0] == "" and process.returncode == -signal.SIGINT
+
+
+def test_a_build_dies_with_make_even_while_it_is_only_starting(tmp_path: Path):
+    start = only_starting(tmp_path, "build.py")
+    write(tmp_path / "Makefile", f"report:\n\t@{shlex.join(start)}; true\n")
+    make = subprocess.Popen(["make"], cwd=tmp_path, preexec_fn=os.setpgrp)
+    shell = wait_for(tmp_path / "started")
+    os.kill(shell, signal.SIGKILL)  # the parent: make itself, or a shell of it
+    make.wait(60)
+    deadline = time.monotonic() + 20
+    command = Path(f"/proc/{(tmp_path / 'started').read_text().split()[0]}/cmdline")
+    while command.exists() and command.read_text():  # empty of one that has ended, until its new parent takes note
+        assert time.monotonic() < deadline, "it still runs"
+        time.sleep(0.1)
+
+
+def only_starting(folder: Path, script: str) -> list[str]:
+    """The command of a script that never gets beyond its first imports, in a folder."""
+    for file in (script, "watch.py"):
+        shutil.copy(PROJECT / "workflow" / file, folder)
+    slow = (
+        "import os, pathlib, time; pathlib.Path('started').write_text(f'{os.getpid()} {os.getppid()}'); time.sleep(60)"
+    )
+    for module in ("joblib.py", "identity.py"):  # what the two import first of others
+        write(folder / module, slow)
+    return [sys.executable, script, "toy"]
+
+
+def wait_for(started: Path) -> int:
+    """Waits until a script has written the file, and returns the number of its parent process."""
+    deadline = time.monotonic() + 60
+    while not (started.exists() and started.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return int(started.read_text().split()[1])
 
 
 def leave_marked(toy: Toy, run: str) -> None:

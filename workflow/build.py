@@ -21,8 +21,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-if __name__ == "__main__":
+from watch import die_with_parent, duration
+
+if __name__ == "__main__":  # before what takes a second or more to import
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() is ready for it, an interrupt needs no traceback
+    if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
+        die_with_parent()
 
 import joblib
 
@@ -33,7 +37,6 @@ import cluster  # noqa: E402
 import identity  # noqa: E402
 import machine  # noqa: E402
 import plan as plans  # noqa: E402
-from watch import die_with_parent, duration  # noqa: E402
 
 from vaelib import archives  # noqa: E402
 from vaelib.files import UserError  # noqa: E402
@@ -269,8 +272,6 @@ def arguments(about: str) -> argparse.Namespace:
 def main() -> int:
     """Parses the arguments, builds, and returns the exit code."""
     options = arguments(__doc__)
-    if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
-        die_with_parent()
 
     def interrupt(*_: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
