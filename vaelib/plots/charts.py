@@ -154,7 +154,7 @@ def accuracy_lines(points: pd.DataFrame, names: Mapping[str, str], along: str, m
     `points` has columns `arm`, `accuracy` in per cent and `along`, the number on the horizontal axis; `names` maps the
     arms to what the legend calls them; `measured` says on which images.
     """
-    figure, axes = new_figure(WIDTH, 2.2)
+    figure, axes = new_figure(WIDTH, 2.0)
     ticks, number = sorted(points[along].unique()), along.replace("_", " ")
     told = []
     for arm, style in colours.of_arms(names).items():

@@ -194,7 +194,7 @@ def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str
 
     `panels` are those of `measure.plane.posterior_panels`.
     """
-    figure, axes = new_figure(WIDTH, 0.5 * WIDTH, nrows=2, ncols=len(titles), height_ratios=[1, 1.6])
+    figure, axes = new_figure(WIDTH, 0.46 * WIDTH, nrows=2, ncols=len(titles), height_ratios=[1, 1.6])
     drawn = {
         "q": ("encoder's Gaussian, 1 and 2 standard deviations", colours.ENCODER, "-"),
         "best": ("the same of the best Gaussian", colours.BEST, "--"),

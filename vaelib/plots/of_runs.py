@@ -171,8 +171,8 @@ def vaegan_losses(history: pd.DataFrame) -> Figure:
 
 def vaegan_samples(arrays: Arrays, names: Mapping[str, str] | None = None) -> Figure:
     """Samples of the VAE-GAN and of what it is compared with; `names` are other ones than those of the runs."""
-    sheets = {name: images[:60] for name, images in _vaegan_first(part(arrays, "samples"), names).items()}
-    alt = f"Sheets of 60 samples, a sheet a model: {', '.join(sheets)}."
+    sheets = {name: images[:50] for name, images in _vaegan_first(part(arrays, "samples"), names).items()}
+    alt = f"Sheets of 50 samples, a sheet a model: {', '.join(sheets)}."
     return figures.galleries(sheets, 10, alt, across=3)
 
 

@@ -23,8 +23,8 @@ def learning_curves(report: Report) -> Figure:
 
 def samples(report: Report) -> Figure:
     """A sheet of decoded draws of the prior for each model."""
-    sheets = {name: run.arrays["samples"][:60] for name, run in report.runs.items()}
-    alt = f"Sheets of 60 generated digits, one sheet a model: {', '.join(report.ranking)}."
+    sheets = {name: run.arrays["samples"][:50] for name, run in report.runs.items()}
+    alt = f"Sheets of 50 generated digits, one sheet a model: {', '.join(report.ranking)}."
     return figures.galleries(sheets, 10, alt, across=3)
 
 

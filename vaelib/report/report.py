@@ -80,7 +80,7 @@ class Report:
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             architectures.training(self.vaes),
             {"ablation": self._ablation()},
-            {"proportion": baselines.paragraph(self.baselines)},
+            {"proportion": self._proportion()},
             architectures.comparison(self.compared),
             architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),
@@ -101,6 +101,11 @@ class Report:
         ]
         values = {name: value for part in parts for name, value in part.items()}
         return values | {"words": _in_words(values)}
+
+    def _proportion(self) -> dict[str, str]:
+        """The appendix that sets the nats in proportion, and the pointer to it; both empty without its runs."""
+        paragraph = baselines.paragraph(self.baselines)
+        return {"paragraph": paragraph, "pointer": ", @sec:app-proportion" if paragraph else ""}
 
     def _ablation(self) -> str:
         """Sentences on the runs that take one thing away at a time, where there are any."""

@@ -18,7 +18,7 @@ def example(arrays: Mapping[str, np.ndarray]) -> Figure:
 
     `arrays` are those of a run of `latent_space.ipynb`: the first image of `posteriors.*`, and `example.*`.
     """
-    figure = Figure(figsize=(figures.WIDTH, 3.1), layout="constrained")
+    figure = Figure(figsize=(figures.WIDTH, 2.5), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[2.6, 1])
     left, middle, right = above.subfigures(1, 3, width_ratios=[0.8, 1.6, 1.6])
     seen, decoded = left.subplots(2, 1)
