@@ -78,8 +78,16 @@ def with_posterior(wide, narrow, degrees=0.0, centre=(0.0, 0.0), **encoder):
     return LinearGaussian(torch.cat([scales.sqrt()[:, None] * axes, torch.zeros(1, 2)]), centre, **encoder)
 
 
+def with_widths(widths, centre=None):
+    """A model whose posteriors have these standard deviations along slanted axes, as many as it has latents."""
+    latent_dim = len(widths)
+    noise = torch.randn(latent_dim, latent_dim, generator=torch.Generator().manual_seed(0))
+    scales = torch.tensor(widths) ** -2 - 1
+    return LinearGaussian(scales.sqrt()[:, None] * torch.linalg.qr(noise).Q, centre)
+
+
 def images_near(model, count, spread=1.0, seed=0):
     """Images of latents within `spread` of the model's centre."""
     rng = torch.Generator().manual_seed(seed)
-    z = model.centre + spread * (torch.rand(count, 2, generator=rng) - 0.5)
+    z = model.centre + spread * (torch.rand(count, model.latent_dim, generator=rng) - 0.5)
     return model.decode(z) + torch.randn(count, len(model.weight), generator=rng)

@@ -19,7 +19,8 @@ from torch.utils._pytree import tree_leaves
 from vaelib import data, device
 from vaelib.exact import aggregate, dimensions, identities, quadrature, torus
 from vaelib.exact.gaps import split_gap
-from vaelib.exact.quadrature import conditional_log_likelihood, exact_log_likelihood, importance_weights
+from vaelib.exact.importance import importance_weights
+from vaelib.exact.quadrature import conditional_log_likelihood, exact_log_likelihood
 from vaelib.measure import evaluation, failures, metrics, plane, realism
 from vaelib.models.classifier import Classifier, accuracies, accuracy, predict, random_affine
 from vaelib.models.torus import Torus

@@ -75,7 +75,7 @@ def test_grey_pixels_have_densities():
 @pytest.mark.parametrize(
     ("decode", "change", "said"),
     [
-        (decoder(2), {"latent_dim": 3}, "latent_dim = 3: .* 1 or 2 dimensions"),
+        (decoder(2), {"latent_dim": 4}, "latent_dim = 4: .* 1, 2 or 3 dimensions"),
         (decoder(2), {"likelihood": "poisson"}, "must be one of bernoulli, continuous_bernoulli, gaussian"),
         (decoder(2), {"x": torch.full((2, PIXELS), 255.0)}, r"must lie in \[0, 1\], and x has some from 255 to 255"),
         (decoder(2), {"x": torch.full((2, PIXELS), math.nan)}, "must lie in"),

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from linear_gaussian import LinearGaussian, images_near, with_posterior
+from linear_gaussian import images_near, with_posterior, with_widths
 from torch import distributions
 
 from vaelib.data import PIXELS
-from vaelib.exact import quadrature
-from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
+from vaelib.exact import cells, quadrature
+from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.models.vae import VAE
 
 ROUNDING = 1e-3  # nats that float32 may cost
@@ -38,6 +38,31 @@ def test_quadrature_equals_the_closed_form_and_its_error_estimate_bounds_the_tru
     # Two coarse sums may agree by chance for an image in a hundred.
     assert (error < 0.01).double().mean() >= 0.99
     assert (error <= exact.error + ROUNDING).double().mean() >= 0.98
+
+
+@pytest.mark.parametrize(
+    "widths",
+    [(0.999,), (0.03,), (0.0005,), (0.00005,), (0.3, 0.02), (0.2, 0.2, 0.1), (0.1, 0.05, 0.03)],
+)
+def test_on_the_line_in_the_plane_and_in_space_the_closed_form_is_met(widths):
+    model = with_widths(widths, centre=torch.tensor([0.5, -1.0, 1.5])[: len(widths)])
+    x = images_near(model, 8, spread=min(1, 20 * min(widths)))  # further away, squares would cost float32 its digits
+    exact = exact_log_likelihood(model, x)
+    error = (exact.log_px - model.log_px(x)).abs()
+    assert error.max() < 0.01 and (error <= exact.error + 2 * ROUNDING).all()
+
+
+def test_blocks_of_images_make_no_difference_to_values_or_nodes(monkeypatch):
+    model = with_widths((0.1, 0.05, 0.05))
+    x, keep = images_near(model, 5), torch.tensor([False, True, False, False, True])
+    together = exact_log_likelihood(model, x, keep_nodes=keep)
+    monkeypatch.setattr(quadrature, "HELD", 2 * 8 * len(cells.roots(3, x.device)))
+    apart = exact_log_likelihood(model, x, keep_nodes=keep)
+    torch.testing.assert_close(apart.log_px, together.log_px, rtol=0, atol=ROUNDING)
+    assert apart.nodes.image.unique().tolist() == [1, 4] and len(apart.nodes.z) == len(together.nodes.z)
+    posterior, mine = model.exact_posterior(x), apart.nodes.image == 4
+    weight = (apart.nodes.log_joint + apart.nodes.log_area)[mine].softmax(0)
+    torch.testing.assert_close((weight @ apart.nodes.z[mine]).double(), posterior.mean[4], rtol=0, atol=1e-3)
 
 
 def test_images_do_not_influence_one_another():
@@ -84,13 +109,25 @@ def test_the_value_does_not_depend_on_whether_nodes_are_kept():
     torch.testing.assert_close(without.log_px, kept.log_px, rtol=0, atol=ROUNDING)
 
 
-def test_the_four_quarters_of_a_cell_are_the_cells_of_half_its_side():
-    cell = torch.tensor([3 * quadrature.ROW + 5])
-    halves = quadrature.cell_nodes(2 * cell + torch.tensor(quadrature.QUARTERS), 0.5)
-    quarters = quadrature.cell_nodes(cell, 1.0).unflatten(1, (4, -1))[0]
-    torch.testing.assert_close(halves.mean(1), quarters.mean(1))
-    corner = torch.tensor([3.0, 5.0]) - quadrature.WIDE_BOX
-    assert ((halves - corner > 0) & (halves - corner < 1)).all()
+@pytest.mark.parametrize("latent_dim", [1, 2, 3])
+def test_the_children_of_a_cell_share_its_box_and_have_half_its_side(latent_dim):
+    cell = cells.roots(latent_dim, torch.device("cpu"))[[5]]
+    places = torch.arange(2**latent_dim)
+    children = cells.midpoints(cells.children(cell.expand(len(places)), places, latent_dim), 0.5, latent_dim)
+    parent = cells.midpoints(cell, 1.0, latent_dim).unflatten(1, (len(places), -1))[0]
+    torch.testing.assert_close(children.mean(1), parent.mean(1))
+    assert len(children.mean(1).unique(dim=0)) == len(places)
+    corner = torch.tensor((latent_dim - 1) * [0.0] + [5.0]) - cells.BOXES[latent_dim].outer
+    assert ((children - corner > 0) & (children - corner < 1)).all()
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2, 3])
+def test_the_cells_of_level_0_fill_the_box_and_some_lie_outside_the_inner_one(latent_dim):
+    roots, box = cells.roots(latent_dim, torch.device("cpu")), cells.BOXES[latent_dim]
+    centres = cells.midpoints(roots, cells.CELL, latent_dim).mean(1)
+    assert len(centres.unique(dim=0)) == (2 * box.outer) ** latent_dim and centres.abs().max() == box.outer - 0.5
+    inside = ~cells.outside(roots, latent_dim)
+    assert inside.sum() == (2 * box.inner) ** latent_dim and centres[inside].abs().max() == box.inner - 0.5
 
 
 def test_quadrature_of_a_bernoulli_decoder_equals_a_fine_uniform_grid():
@@ -112,32 +149,6 @@ def test_quadrature_of_a_bernoulli_decoder_equals_a_fine_uniform_grid():
     torch.testing.assert_close(exact.log_px.double(), expected, rtol=0, atol=2e-3)
 
 
-def test_importance_bounds_rise_to_the_closed_form_for_any_latent_dimension():
-    torch.manual_seed(0)
-    model = LinearGaussian(torch.randn(6, 5), shift=0.3, stretch=1.2)
-    x = torch.randn(5, 5) @ model.weight.T + torch.randn(5, 6)
-    log_w = importance_weights(model, x, 20_000, torch.Generator().manual_seed(0))
-    bounds = [importance_bound(log_w, k).double() for k in (1, 10, 100, 20_000)]
-    means = [bound.mean().item() for bound in bounds]
-    assert means == sorted(means) and means[-1] - means[0] > 0.5
-    torch.testing.assert_close(bounds[0], model.log_px(x) - model.gap(x, model.posterior(x)), rtol=0, atol=0.1)
-    torch.testing.assert_close(bounds[-1], model.log_px(x), rtol=0, atol=0.1)
-
-
-def test_importance_bound_averages_the_logarithms_of_group_means():
-    log_w = torch.tensor([[1.0], [3.0], [5.0], [7.0], [100.0]]).log()
-    assert importance_bound(log_w, 2).item() == pytest.approx((math.log(2) + math.log(6)) / 2)  # the fifth is left over
-    assert importance_bound(log_w, 1).item() == pytest.approx(math.log(1 * 3 * 5 * 7 * 100) / 5)
-
-
-def test_importance_weights_do_not_depend_on_how_images_are_blocked():
-    """With the exact diagonal posterior every weight is p(x), so that a mix-up of images would show."""
-    model = LinearGaussian([[2.0, 0.0], [0.0, 3.0]])
-    x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
-    log_w = importance_weights(model, x, 3000, torch.Generator().manual_seed(1))
-    torch.testing.assert_close(log_w.double(), model.log_px(x).expand(3000, -1), rtol=0, atol=ROUNDING)
-
-
-def test_another_latent_dimension_is_refused_with_a_way_out():
-    with pytest.raises(ValueError, match="needs latent_dim 2, not 3: use importance_weights"):
-        exact_log_likelihood(VAE("mlp", latent_dim=3), torch.zeros(1, PIXELS))
+def test_more_latent_dimensions_are_refused_with_a_way_out():
+    with pytest.raises(ValueError, match="needs latent_dim 1, 2 or 3, not 4: use importance_weights"):
+        exact_log_likelihood(VAE("mlp", latent_dim=4), torch.zeros(1, PIXELS))

@@ -1,11 +1,13 @@
-"""The exact log p(x) of a model with a two-dimensional latent, and importance-weighted estimates for any other.
+"""The exact log p(x) of a model with one to three latent dimensions; `vaelib.exact.importance` estimates any other's.
 
-log p(x) = log of the integral of p(x | z) p(z) over the plane. Posteriors are narrow, often a hundredth wide, so a
-uniform grid is wrong by nats. Here each image has its own quadtree: square cells of 10 x 10 midpoints, whose quarters
-become cells of half the step where they hold the image's mass, until log p(x) no longer moves. Images share the cells,
-so the decoder runs once a cell, and an exponential-family likelihood makes images times midpoints one matrix product.
+log p(x) = log of the integral of p(x | z) p(z) over all z. Posteriors are narrow, often a hundredth wide, so a uniform
+grid is wrong by nats. Here each image has its own tree: in the plane square cells of 10 x 10 midpoints, whose quarters
+become cells of half the step where they hold the image's mass, until log p(x) no longer moves; on the line intervals
+and their halves, in space cubes and their octants. Images share the cells, so the decoder runs once a cell, and an
+exponential-family likelihood makes images times midpoints one matrix product.
 """
 
+import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,29 +17,24 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from vaelib import data, device
+from vaelib.exact.cells import BOXES, CELL, children, midpoints, outside, roots
 from vaelib.models.vae import VAE, log_normal
 from vaelib.progress import told
-from vaelib.training.objectives import log_sum_exp, log_weights
+from vaelib.training.objectives import log_sum_exp
 
-CELL = 1.0  # side of a cell at level 0
-NODES = 10  # midpoints a side of a cell: a step of 0.1 at level 0, halved with each level
-ROW = 2**20  # a cell is one number, ROW * row + column, counted in its level's side from a corner of the wide box
-QUARTERS = (0, 1, ROW, ROW + 1)  # of a cell, as cells of half the side: what to add to twice its number
-BOX = 6.0  # the plane is integrated over [-8, 8]^2; what lies outside [-6, 6]^2 measures what that leaves out
-WIDE_BOX = 8.0
-CUTOFF = 15.0  # quarters below e^-15 of an image's mass are not refined (their coarse value stays in the sum),
+CUTOFF = 15.0  # children below e^-15 of an image's mass are not refined (their coarse value stays in the sum),
 SUM_CUTOFF = 10.0  # nor those below e^-10 where only the sum is asked for: measured, that costs no image 0.0003 nats
-COARSE_MARGIN = 150.0  # more than that at coarse levels, where a narrow mode can lie between the nodes: 100 missed one
 FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coarse sums can agree by chance
 RESOLVED = 6.0  # times the largest node's mass that an image must have before its sums are trusted, for this reason
-FINEST = 7  # a step of 0.1 / 2^7, below a thousandth
+FINEST = 7  # in the plane a step of 0.1 / 2^7, below a thousandth
+HELD = 2**24  # masses at level 0 (64 MB) that images computed together may have
 
 
 class Nodes(NamedTuple):
     """Quadrature nodes of many images in one flat list: their exact posteriors as weighted points."""
 
     image: Int64[Tensor, " nodes"]
-    z: Float[Tensor, "nodes 2"]
+    z: Float[Tensor, "nodes latent"]
     log_joint: Float[Tensor, " nodes"]  # log p(x, z)
     log_area: Float[Tensor, " nodes"]
 
@@ -47,7 +44,7 @@ class Exact(NamedTuple):
 
     log_px: Float[Tensor, " images"]
     halving_error: Float[Tensor, " images"]  # change when the step was last halved
-    box_error: Float[Tensor, " images"]  # what widening the box from 6 to 8 added
+    box_error: Float[Tensor, " images"]  # what widening the box added, in the plane from 6 to 8
     nodes: Nodes  # of the images that were asked for
 
     @property
@@ -77,7 +74,7 @@ def exact_log_likelihood(
     tolerance: float = 0.01,
     keep_nodes: Bool[Tensor, " images"] | None = None,
 ) -> Exact:
-    """log p(x) by adaptive quadrature, for a latent of two dimensions.
+    """log p(x) by adaptive quadrature, for a latent of one, two or three dimensions.
 
     Each image is refined until halving its step changes log p(x) by less than `tolerance` nats and no node holds a
     large share of its mass; as the midpoint rule converges exponentially on a smooth density, the value is then better
@@ -85,26 +82,39 @@ def exact_log_likelihood(
 
     Raises `ValueError` for another latent dimension; `importance_weights` serves those.
     """
-    if model.latent_dim != 2:
-        raise ValueError(f"exact quadrature needs latent_dim 2, not {model.latent_dim}: use importance_weights")
+    if model.latent_dim not in BOXES:
+        raise ValueError(f"exact quadrature needs latent_dim 1, 2 or 3, not {model.latent_dim}: use importance_weights")
     keep_nodes = (torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes).to(x.device)
+    cells = roots(model.latent_dim, x.device)
+    together = HELD // (len(cells) * 2**model.latent_dim)
+    blocks = zip(x.split(together), keep_nodes.split(together), strict=True)
+    return _joined([_exact(model, rows, cells, tolerance, keep) for rows, keep in blocks])
+
+
+def _exact(
+    model: VAE,
+    x: Float[Tensor, "images pixels"],
+    cells: Int64[Tensor, " cells"],
+    tolerance: float,
+    keep_nodes: Bool[Tensor, " images"],
+) -> Exact:
+    """`exact_log_likelihood` of as many images as are computed together, beginning with the cells of level 0."""
+    latent_dim = model.latent_dim
+    margin = BOXES[latent_dim].margin
     statistics = torch.cat([model.likelihood.statistics(x), x.new_ones(len(x), 1)], dim=1)  # see _decoded
     cutoff = torch.where(keep_nodes, CUTOFF, SUM_CUTOFF)
     halving_error = x.new_zeros(len(x))
     kept: list[Nodes] = []
 
-    axis = torch.arange(round(2 * WIDE_BOX / CELL), device=x.device)
-    corners = torch.cartesian_prod(axis, axis)
-    cells = ROW * corners[:, 0] + corners[:, 1]
     mass = _integrate_everywhere(model, statistics, cells)
     log_px = mass.logsumexp((0, 1))
-    outside = ((CELL * (corners + 0.5) - WIDE_BOX).abs() > BOX).any(-1)
-    box_error = -torch.log1p(-torch.exp(mass[outside].logsumexp((0, 1)) - log_px).clamp(max=1 - 1e-7))
+    beyond = mass[outside(cells, latent_dim)].logsumexp((0, 1))
+    box_error = -torch.log1p(-torch.exp(beyond - log_px).clamp(max=1 - 1e-7))
 
-    heavy = mass > log_px - cutoff - COARSE_MARGIN
+    heavy = mass > log_px - cutoff - margin
     rest = mass.masked_fill(heavy, -math.inf).logsumexp((0, 1))  # of what is not refined further
-    cell, quarter, image = heavy.nonzero(as_tuple=True)
-    pairs = _quarters(_Pairs(image, cells[cell]), quarter)
+    cell, child, image = heavy.nonzero(as_tuple=True)
+    pairs = _by_cell(image, children(cells[cell], child, latent_dim))
     for level in range(1, FINEST + 1):
         keep_above = log_px.where(keep_nodes, math.inf) - CUTOFF
         mass, peak, nodes = _integrate(model, statistics, pairs, CELL / 2**level, keep_above)
@@ -122,53 +132,45 @@ def exact_log_likelihood(
         pairs, mass = _Pairs(*(t[unsettled] for t in pairs)), mass[unsettled]
         if len(mass) == 0:
             break
-        least = log_px - cutoff - COARSE_MARGIN / 4**level
+        least = log_px - cutoff - margin / 4**level
         heavy = mass > least[pairs.image, None]
         rest = _log_sum(rest, pairs.image, mass.masked_fill(heavy, -math.inf).logsumexp(1))
-        pair, quarter = heavy.nonzero(as_tuple=True)
-        pairs = _quarters(_Pairs(*(t[pair] for t in pairs)), quarter)
-    return Exact(log_px, halving_error, box_error, _concatenate(kept, x))
+        pair, child = heavy.nonzero(as_tuple=True)
+        pairs = _by_cell(pairs.image[pair], children(pairs.cell[pair], child, latent_dim))
+    return Exact(log_px, halving_error, box_error, _concatenate(kept, x, latent_dim))
 
 
-def cell_nodes(cells: Int64[Tensor, " cells"], side: float) -> Float[Tensor, "cells nodes 2"]:
-    """The midpoints of square cells of one side, quarter by quarter."""
-    corners = torch.stack([cells // ROW, cells % ROW], dim=1)
-    within = (torch.arange(NODES // 2, device=cells.device) + 0.5) / NODES
-    quarters = torch.cartesian_prod(*2 * [torch.tensor([0.0, 0.5], device=cells.device)])
-    offsets = (quarters[:, None] + torch.cartesian_prod(within, within)).flatten(0, 1)
-    return side * (corners[:, None] - WIDE_BOX / side + offsets)
-
-
-def _quarters(pairs: _Pairs, quarter: Int64[Tensor, " pairs"]) -> _Pairs:
-    """The same images paired with quarters of their cells."""
-    cell = 2 * pairs.cell + torch.tensor(QUARTERS, device=quarter.device)[quarter]
+def _by_cell(image: Int64[Tensor, " pairs"], cell: Int64[Tensor, " pairs"]) -> _Pairs:
+    """Images and the cells that they need, in the order of the cells."""
     order = cell.argsort(stable=True)
-    return _Pairs(pairs.image[order], cell[order])
+    return _Pairs(image[order], cell[order])
 
 
 def _decoded(
     model: VAE, cells: Int64[Tensor, " cells"], side: float
-) -> Iterator[tuple[int, Float[Tensor, "block nodes 2"], Float[Tensor, "block nodes terms"]]]:
+) -> Iterator[tuple[int, Float[Tensor, "block nodes latent"], Float[Tensor, "block nodes terms"]]]:
     """The cells in blocks: the number of a block's first, its nodes z, their eta: log p(x, z) = (T(x), 1) . eta."""
-    together = device.rows_at_once(cells.device, 2 * 4 * data.PIXELS * NODES**2)  # with what eta is made from
-    for first in told(range(0, len(cells), together), f"log p(x) at a step of {side / NODES:.3g}"):
-        z = cell_nodes(cells[first : first + together], side)
+    box = BOXES[model.latent_dim]
+    nodes = box.nodes**model.latent_dim
+    together = device.rows_at_once(cells.device, 2 * 4 * data.PIXELS * nodes)  # with what eta is made from
+    for first in told(range(0, len(cells), together), f"log p(x) at a step of {box.step(side):.3g}"):
+        z = midpoints(cells[first : first + together], side, model.latent_dim)
         eta, log_partition = model.likelihood.natural(model.decode(z))
         yield first, z, torch.cat([eta, (log_normal(z) - log_partition)[..., None]], dim=-1)
 
 
 def _integrate_everywhere(
     model: VAE, statistics: Float[Tensor, "images terms"], cells: Int64[Tensor, " cells"]
-) -> Float[Tensor, "cells 4 images"]:
-    """The log-integral of p(x, z) over the quarters of every cell of level 0, for all images."""
-    mass = torch.empty(len(cells), len(QUARTERS), len(statistics), device=statistics.device)
+) -> Float[Tensor, "cells children images"]:
+    """The log-integral of p(x, z) over the children of every cell of level 0, for all images."""
+    mass = torch.empty(len(cells), 2**model.latent_dim, len(statistics), device=statistics.device)
     for first, _, eta in _decoded(model, cells, CELL):
         together = device.rows_at_once(mass.device, 4 * eta.shape[0] * eta.shape[1])
         for start in range(0, len(statistics), together):
             rows = statistics[start : start + together]
-            log_joint = (eta.flatten(0, 1) @ rows.T).unflatten(0, (len(eta), len(QUARTERS), -1))
+            log_joint = (eta.flatten(0, 1) @ rows.T).unflatten(0, (len(eta), mass.shape[1], -1))
             mass[first : first + len(eta), :, start : start + together] = log_sum_exp(log_joint.movedim(2, -1))
-    return mass.add_(2 * math.log(CELL / NODES))
+    return mass.add_(_log_area(model.latent_dim, CELL))
 
 
 def _integrate(
@@ -177,13 +179,13 @@ def _integrate(
     pairs: _Pairs,
     side: float,
     keep_above: Float[Tensor, " images"],
-) -> tuple[Float[Tensor, "pairs 4"], Float[Tensor, " pairs"], Nodes]:
-    """The log-integral of p(x, z) over each pair's quarters of its cell, and its largest node's part in it.
+) -> tuple[Float[Tensor, "pairs children"], Float[Tensor, " pairs"], Nodes]:
+    """The log-integral of p(x, z) over each pair's children of its cell, and its largest node's part in it.
 
     The nodes with log p(x, z) above the image's `keep_above` come too.
     """
-    log_area = 2 * math.log(side / NODES)
-    mass = torch.empty(len(pairs.image), len(QUARTERS), device=statistics.device)
+    log_area = _log_area(model.latent_dim, side)
+    mass = torch.empty(len(pairs.image), 2**model.latent_dim, device=statistics.device)
     peak = torch.empty(len(pairs.image), device=statistics.device)
     cells, counts = pairs.cell.unique_consecutive(return_counts=True)
     of_cell = list(zip(*(t.split(counts.tolist()) for t in (pairs.image, mass, peak)), strict=True))
@@ -196,14 +198,27 @@ def _integrate(
                 row, node = (wanted < log_joint.T).nonzero(as_tuple=True)
                 kept.append(Nodes(image[row], z[i, node], log_joint[node, row], z.new_full(row.shape, log_area)))
             its_peak.copy_(log_joint.amax(0))
-            its_mass.copy_(log_sum_exp(log_joint.T.unflatten(1, (len(QUARTERS), -1))))
-    return mass.add_(log_area), peak.add_(log_area), _concatenate(kept, statistics)
+            its_mass.copy_(log_sum_exp(log_joint.T.unflatten(1, (mass.shape[1], -1))))
+    return mass.add_(log_area), peak.add_(log_area), _concatenate(kept, statistics, model.latent_dim)
 
 
-def _concatenate(parts: list[Nodes], like: Tensor) -> Nodes:
+def _log_area(latent_dim: int, side: float) -> float:
+    """log of the length, area or volume that a node stands for in cells of this side."""
+    return latent_dim * math.log(BOXES[latent_dim].step(side))
+
+
+def _joined(parts: list[Exact]) -> Exact:
+    """The results for blocks of images as one, the images numbered through."""
+    firsts = itertools.accumulate((len(part.log_px) for part in parts), initial=0)
+    nodes = [part.nodes._replace(image=part.nodes.image + first) for part, first in zip(parts, firsts, strict=False)]
+    values = (torch.cat(tensors) for tensors in zip(*(part[:3] for part in parts), strict=True))
+    return Exact(*values, Nodes(*(torch.cat(tensors) for tensors in zip(*nodes, strict=True))))
+
+
+def _concatenate(parts: list[Nodes], like: Tensor, latent_dim: int) -> Nodes:
     """One list of nodes from many; empty, but of the right types, from none."""
     nothing = like.new_empty(0)
-    empty = Nodes(nothing.long(), nothing.reshape(0, 2), nothing, nothing)
+    empty = Nodes(nothing.long(), nothing.reshape(0, latent_dim), nothing, nothing)
     return Nodes(*(torch.cat(tensors) for tensors in zip(empty, *parts, strict=True)))
 
 
@@ -220,31 +235,9 @@ def _log_sum(
 def conditional_log_likelihood(
     model: VAE, x: Float[Tensor, "images pixels"], labels: Int64[Tensor, " images"]
 ) -> Float[Tensor, " images"]:
-    """Exact log p(x | y) of a conditional VAE with a 2-D latent, each image given its own label."""
+    """Exact log p(x | y) of a conditional VAE of one to three latent dimensions, each image given its own label."""
     log_px = x.new_empty(len(x))
     for label in told(list(labels.unique()), "log p(x | y)"):
         own = labels == label
         log_px[own] = exact_log_likelihood(model.given(label), x[own]).log_px
     return log_px
-
-
-@torch.no_grad()
-def importance_weights(
-    model: VAE, x: Float[Tensor, "images pixels"], samples: int, rng: torch.Generator
-) -> Float[Tensor, "samples images"]:
-    """log w_k = log p(x, z_k) - log q(z_k | x) for draws z_k from the encoder's q, for any latent dimension."""
-    blocks = []
-    together = max(1, 20_000 // samples)  # the same blocks on every device, and so the same draws
-    for rows in told(x.split(together), "importance weights"):
-        posterior = model.posterior(rows)
-        blocks.append(log_weights(model, rows, posterior, posterior.sample(samples, rng)))
-    return torch.cat(blocks, dim=1)
-
-
-def importance_bound(log_w: Float[Tensor, "samples images"], k: int) -> Float[Tensor, " images"]:
-    """log 1/K sum_k w_k averaged over as many groups of K = `k` as the samples make (Burda et al. 2016).
-
-    Its expectation rises with K from the ELBO (K = 1) to log p(x).
-    """
-    groups = log_w[: len(log_w) // k * k].unflatten(0, (-1, k))
-    return (groups.logsumexp(1) - math.log(k)).mean(0)

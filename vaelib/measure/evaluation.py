@@ -11,8 +11,9 @@ from vaelib import data, device
 from vaelib.exact import identities
 from vaelib.exact.aggregate import hole_share
 from vaelib.exact.gaps import split_gap
+from vaelib.exact.importance import importance_bound, importance_weights
 from vaelib.exact.inference import best_of_nine, gaussian_elbo, lookup
-from vaelib.exact.quadrature import exact_log_likelihood, importance_bound, importance_weights
+from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.measure import collapse, metrics
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence

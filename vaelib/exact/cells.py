@@ -1,0 +1,80 @@
+"""Cells over latents of one, two or three dimensions: intervals, squares or cubes, with midpoints to integrate on.
+
+A cell is one number: its coordinates, counted in its side from a corner of the wide box, are the number's digits in
+base ROW. The children of a cell have half its side, so twice its coordinates, plus 0 or 1 along each axis.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+CELL = 1.0  # side of a cell at level 0, halved with each level
+ROW = 2**20
+
+
+class Box(NamedTuple):
+    """Where latents of one dimension or another are integrated, and how finely at first."""
+
+    nodes: int  # midpoints a side of a cell: an even number, so that each child has as many
+    inner: float  # latents are integrated over [-outer, outer]^d; what lies outside [-inner, inner]^d measures what
+    outer: float  # that leaves out
+    margin: float  # nats by which a child may fall short at level 0 and yet be refined: a narrow mode can lie between
+    # its midpoints. It is a quarter of that with each level, as is the square of the step
+
+    def step(self, side: float) -> float:
+        """The distance of neighbouring midpoints in cells of this side."""
+        return side / self.nodes
+
+
+BOXES = {1: Box(1000, 6.0, 8.0, 150.0), 2: Box(10, 6.0, 8.0, 150.0), 3: Box(4, 5.0, 6.0, 60.0)}  # by dimensions
+
+
+def roots(latent_dim: int, device: torch.device) -> Int64[Tensor, " cells"]:
+    """The cells of level 0, which fill the box."""
+    return _numbers(_lattice(round(2 * BOXES[latent_dim].outer / CELL), latent_dim, device))
+
+
+def outside(cells: Int64[Tensor, " cells"], latent_dim: int) -> Bool[Tensor, " cells"]:
+    """Which cells of level 0 lie outside the inner box."""
+    box = BOXES[latent_dim]
+    centres = CELL * (_coordinates(cells, latent_dim) + 0.5) - box.outer
+    return (centres.abs() > box.inner).any(-1)
+
+
+def children(
+    cells: Int64[Tensor, " cells"], child: Int64[Tensor, " cells"], latent_dim: int
+) -> Int64[Tensor, " cells"]:
+    """Of each cell the one child that has this place, from 0 to 2^d - 1, among its children."""
+    return 2 * cells + _numbers(_lattice(2, latent_dim, cells.device))[child]
+
+
+def midpoints(cells: Int64[Tensor, " cells"], side: float, latent_dim: int) -> Float[Tensor, "cells nodes latent"]:
+    """The nodes^d midpoints z of cells of one side, child by child."""
+    box = BOXES[latent_dim]
+    corners = 0.5 * _lattice(2, latent_dim, cells.device)
+    within = (_lattice(box.nodes // 2, latent_dim, cells.device) + 0.5) / box.nodes
+    offsets = (corners[:, None] + within).flatten(0, 1)
+    return side * (_coordinates(cells, latent_dim)[:, None] - box.outer / side + offsets)
+
+
+def _lattice(side: int, latent_dim: int, device: torch.device) -> Int64[Tensor, "points latent"]:
+    """The points of {0, ..., side - 1}^d, the last coordinate fastest."""
+    axis = torch.arange(side, device=device)
+    return torch.cartesian_prod(*latent_dim * [axis]).reshape(-1, latent_dim)
+
+
+def _digits(latent_dim: int, device: torch.device) -> Int64[Tensor, " latent"]:
+    """What a step along each axis adds to a cell's number."""
+    return ROW ** torch.arange(latent_dim, device=device).flip(0)
+
+
+def _numbers(coordinates: Int64[Tensor, "cells latent"]) -> Int64[Tensor, " cells"]:
+    """The cells at these coordinates."""
+    return (coordinates * _digits(coordinates.shape[1], coordinates.device)).sum(-1)
+
+
+def _coordinates(cells: Int64[Tensor, " cells"], latent_dim: int) -> Int64[Tensor, "cells latent"]:
+    """The coordinates of cells, each from 0 to ROW - 1."""
+    return cells[:, None] // _digits(latent_dim, cells.device) % ROW
