@@ -210,12 +210,12 @@ def test_ablation_measures_each_variant_on_validation_images_alone(tmp_path: Pat
 
 @pytest.mark.slow
 def test_baselines_are_measured_on_the_same_images(tmp_path: Path):
-    small = {"passes": 2, "points": 100, "epochs": 1, "lattice_epochs": 1, "train_images": 500, "batch_size": 50}
+    small = {"passes": 2, "points": 729, "epochs": 1, "lattice_epochs": 1, "train_images": 500, "batch_size": 50}
     small |= {"test_images": 4, "exact_train_images": 2, "grid": 64, "components": [10, 40]}
     ended = run_notebook("baselines", tmp_path / "run", **small)
     assert ended.returncode == 0, ended.stderr[-3000:]
     table = pd.read_csv(tmp_path / "run/baselines.csv", index_col="key")
-    assert list(table.index) == ["mixture_10", "mixture_40", "decoder_1d", "decoder_2d", "qlvm"]
+    assert list(table.index) == ["mixture_10", "mixture_40", "decoder_1d", "decoder_2d", "decoder_3d", "qlvm"]
     metrics = read_record(tmp_path / "run")["metrics"]
     for key, row in table.iterrows():
         assert metrics[f"{key}_nll"] == row.test_exact_nll and metrics[f"{key}_nll_train"] == row.train_exact_nll
@@ -224,6 +224,7 @@ def test_baselines_are_measured_on_the_same_images(tmp_path: Path):
     model = checkpoints.load(VAE, tmp_path / "run/decoder_2d.safetensors", torch.device("cpu"))
     x = data.evaluation_pixels(data.load("MNIST", "test").take(4).images, "A")
     assert metrics["decoder_2d_nll"] == pytest.approx(-exact_log_likelihood(model, x).log_px.mean().item(), abs=1e-3)
+    assert all(abs(metrics[f"decoder_{d}d_estimate_bias"]) < 3 for d in (1, 2, 3))
     assert metrics["qlvm_estimate_nll"] == pytest.approx(metrics["qlvm_nll"], abs=1)
     assert images_without_alternative_text(tmp_path / "run.ipynb") == []
 

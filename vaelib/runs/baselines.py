@@ -1,6 +1,5 @@
 """The parameters of `notebooks/baselines.ipynb`."""
 
-import math
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, MultipleOf
@@ -20,10 +19,10 @@ from vaelib.runs.fields import (
 )  # fmt: skip
 
 
-def _square(points: int) -> int:
-    """Refuses a number that is no square: in two dimensions as many points a side make it up."""
-    if math.isqrt(points) ** 2 != points:
-        raise ValueError("it must be the square of a whole number, such as 1600")
+def _sixth_power(points: int) -> int:
+    """Refuses a number that does not make a line, a square and a cube with as many points a side each."""
+    if round(points ** (1 / 6)) ** 6 != points:
+        raise ValueError("it must be the sixth power of a whole number, such as 729 or 4096")
     return points
 
 
@@ -33,19 +32,19 @@ class BaselinesParameters(Trained):
     notebook: ClassVar[str] = "baselines"
     run_dir: str = "results/notebook/baselines"
     dataset: Dataset = "MNIST"
-    components: Annotated[list[Positive], AfterValidator(none_twice)] = [100, 500]
+    components: Annotated[list[Positive], AfterValidator(none_twice)] = [100, 729]
     passes: Positive = 5
     pseudo_counts: Annotated[list[Rate], AfterValidator(none_twice)] = [0.1, 0.3, 1.0, 3.0]
     architecture: Architecture = "mlp"
-    points: Annotated[int, Ge(100), AfterValidator(_square)] = 1600
+    points: Annotated[int, Ge(100), AfterValidator(_sixth_power)] = 729
     epochs: Positive = 2
     batch_size: Positive = 250
     learning_rate: Rate = 0.004
     lattice_epochs: Positive = 2
     grid: Annotated[int, Ge(4), MultipleOf(2)] = 256
     train_images: Count = 20000
-    test_images: Count = 500
-    exact_train_images: Positive = 500
+    test_images: Count = 200
+    exact_train_images: Positive = 200
     seed: Seed = 0
     precision: Precision = "auto"
     device: Device = "auto"
