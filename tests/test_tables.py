@@ -112,10 +112,10 @@ def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_pat
         made_up.to_csv(kept.run(run).folder / "ablation.csv", index=False)
     whole, faster, lesser = (row for _, row in ablations.table(kept).iterrows())
     assert (whole.trained, whole.change, whole.seeds) == ("learning rate 0.002", "–", "2")
-    assert (lesser.network, lesser.change) == ("residual, 4 × 512", "3.00 ± 0.00")
+    assert (lesser.network, lesser.change) == ("residual, 4 × 512, 4 epochs", "3.00 ± 0.00")
     assert faster.change.startswith("-2.50 ±")
     assert ablations.rates(kept).startswith(
-        "After 4 epochs there another learning rate is better for *residual, 4 × 512* with 0.004 (by 2.5 nats)"
+        "Another learning rate is better there for *residual, 4 × 512* with 0.004 (by 2.5 nats after 4 epochs): "
     )
     assert ablations.table(summary).empty and ablations.rates(summary) == ""
 

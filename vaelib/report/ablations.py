@@ -29,7 +29,7 @@ def table(summary: Summary) -> pd.DataFrame:
     """The trainings of each network, means over seeds, the change paired by seed; empty without such runs."""
     return pd.DataFrame(
         {
-            "network": network,
+            "network": f"{network}, {counted(int(own.epochs.iloc[0]), 'epoch')}",
             "trained": title.removeprefix(f"{network}, "),
             "weights": f"{group.parameters.iloc[0]:,}",
             "exact −log p(x)": with_interval(group.validation_exact_nll),
@@ -43,16 +43,16 @@ def table(summary: Summary) -> pd.DataFrame:
 
 
 def rates(summary: Summary) -> str:
-    """A sentence on the networks that another learning rate makes better, in as few epochs; empty if there is none."""
-    better, epochs = [], 0
+    """A sentence on the networks that another learning rate makes better; empty if there is none."""
+    better = []
     for network, own in _networks(summary).items():
         change = own[own.variant == WHOLE].groupby("learning_rate").change.mean()
         if change.min() < -TOLD:
-            better.append(f"*{network}* with {change.idxmin():g} (by {-change.min():.1f} nats)")
-            epochs = int(own.epochs.iloc[0])
+            gain = f"{-change.min():.1f} nats after {counted(int(own.epochs.iloc[0]), 'epoch')}"
+            better.append(f"*{network}* with {change.idxmin():g} (by {gain})")
     if not better:
         return ""
     return (
-        f"After {counted(epochs, 'epoch')} there another learning rate is better for {listed(better)}: part of what "
-        "separates these networks from the best may be the rate."
+        f"Another learning rate is better there for {listed(better)}: after so many epochs, part of what separates the "
+        "networks may be the rate."
     )
