@@ -47,3 +47,8 @@ def test_the_density_grid_has_z1_on_its_first_axis_and_reaches_to_its_corners():
     grid = density_grid(q, extent=2.0, points=5)
     assert grid.shape == (5, 5) and divmod(int(grid.argmax()), 5) == (4, 1)
     assert grid[0, 4] == pytest.approx(-math.log(2 * math.pi) - 0.5 * (16 + 9), rel=1e-5)
+
+
+def test_a_line_has_no_grid_over_the_plane():
+    with pytest.raises(ValueError, match="2 dimensions, not 1"):
+        density_grid(Posterior(torch.zeros(1, 1), torch.zeros(1, 1)), extent=2.0)

@@ -127,6 +127,10 @@ def test_the_nine_are_the_image_and_its_shifts_and_the_best_for_the_image_itself
     assert places_of_first == {(5 + down, 1 + right) for down in (-1, 0, 1) for right in (-1, 0, 1)}
 
 
-def test_a_table_is_of_two_dimensions():
-    with pytest.raises(ValueError, match="latent_dim 2, not 3"):
-        lookup(VAE("mlp", 3), torch.zeros(1, data.PIXELS))
+@pytest.mark.parametrize("latent_dim", [1, 3])
+def test_tables_and_nodes_are_of_two_dimensions(latent_dim):
+    model, x = VAE("mlp", latent_dim), torch.zeros(1, data.PIXELS)
+    with pytest.raises(ValueError, match=f"latent_dim 2, not {latent_dim}"):
+        lookup(model, x)
+    with pytest.raises(ValueError, match=f"latent_dim 2, not {latent_dim}"):
+        gaussian_elbo(model, x, model.posterior(x))

@@ -39,7 +39,12 @@ def hole_share(
 
 @torch.no_grad()
 def density_grid(posterior: Posterior, extent: float, points: int = 100) -> np.ndarray:
-    """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2."""
+    """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2.
+
+    Raises `ValueError` unless the latent has two dimensions.
+    """
+    if posterior.mean.shape[-1] != 2:
+        raise ValueError(f"a grid over the plane needs posteriors of 2 dimensions, not {posterior.mean.shape[-1]}")
     axis = torch.linspace(-extent, extent, points, device=posterior.mean.device)
     log_density = aggregate_posterior(posterior, torch.cartesian_prod(axis, axis))
     return log_density.reshape(points, points).cpu().numpy()

@@ -27,8 +27,11 @@ def gaussian_elbo(
 ) -> Float[Tensor, " images"]:
     """E_q[log p(x | z)] - KL(q || p) for any diagonal Gaussian q, by Gauss-Hermite quadrature in two dimensions.
 
-    No random draw is involved; `order` nodes a side integrate polynomials of degree 2 order - 1 exactly.
+    No random draw is involved; `order` nodes a side integrate polynomials of degree 2 order - 1 exactly. Raises
+    `ValueError` unless the latent has two dimensions.
     """
+    if model.latent_dim != 2:
+        raise ValueError(f"the ELBO on nodes needs latent_dim 2, not {model.latent_dim}: take its mean over draws")
     noise, weight = nodes(order, x)
     reconstruction = torch.empty(len(x), device=x.device)
     together = device.rows_at_once(x.device, 4 * x.shape[1] * len(noise))

@@ -31,8 +31,8 @@ def log_likelihood(
     `x`; for "gaussian" the means of 784 pixels and then as many log-variances. `x` has values in [0, 1].
 
     Returns `log_px` and its `error` for each image, by the adaptive quadrature of `vaelib.exact.quadrature`: each image
-    is refined until halving its step changes its value by less than `tolerance`. `latent_dim` is 1, 2 or 3; each
-    dimension more takes some hundred times as long.
+    is refined until halving its step changes its value by less than `tolerance`. `latent_dim` is 1, 2 or 3; three
+    dimensions take some ten times as long as two.
 
     Raises `ValueError` for other latents, for pixels beyond [0, 1], and for a decoder that gives outputs of another
     shape, probabilities instead of logits, or something else for the same latents the second time.

@@ -24,10 +24,11 @@ from vaelib.training.objectives import log_sum_exp
 
 CUTOFF = 15.0  # children below e^-15 of an image's mass are not refined (their coarse value stays in the sum),
 SUM_CUTOFF = 10.0  # nor those below e^-10 where only the sum is asked for: measured, that costs no image 0.0003 nats
+COARSE_MARGIN = 150.0  # more than that at coarse levels, where a narrow mode can lie between the nodes: 100 missed one
 FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coarse sums can agree by chance
 RESOLVED = 6.0  # times the largest node's mass that an image must have before its sums are trusted, for this reason
 FINEST = 7  # in the plane a step of 0.1 / 2^7, below a thousandth
-HELD = 2**24  # masses at level 0 (64 MB) that images computed together may have
+HELD = 2**25  # masses at level 0 that images computed together may have: 128 MB, and some copies of them
 
 
 class Nodes(NamedTuple):
@@ -100,7 +101,6 @@ def _exact(
 ) -> Exact:
     """`exact_log_likelihood` of as many images as are computed together, beginning with the cells of level 0."""
     latent_dim = model.latent_dim
-    margin = BOXES[latent_dim].margin
     statistics = torch.cat([model.likelihood.statistics(x), x.new_ones(len(x), 1)], dim=1)  # see _decoded
     cutoff = torch.where(keep_nodes, CUTOFF, SUM_CUTOFF)
     halving_error = x.new_zeros(len(x))
@@ -111,7 +111,7 @@ def _exact(
     beyond = mass[outside(cells, latent_dim)].logsumexp((0, 1))
     box_error = -torch.log1p(-torch.exp(beyond - log_px).clamp(max=1 - 1e-7))
 
-    heavy = mass > log_px - cutoff - margin
+    heavy = mass > log_px - cutoff - COARSE_MARGIN
     rest = mass.masked_fill(heavy, -math.inf).logsumexp((0, 1))  # of what is not refined further
     cell, child, image = heavy.nonzero(as_tuple=True)
     pairs = _by_cell(image, children(cells[cell], child, latent_dim))
@@ -132,7 +132,7 @@ def _exact(
         pairs, mass = _Pairs(*(t[unsettled] for t in pairs)), mass[unsettled]
         if len(mass) == 0:
             break
-        least = log_px - cutoff - margin / 4**level
+        least = log_px - cutoff - COARSE_MARGIN / 4**level
         heavy = mass > least[pairs.image, None]
         rest = _log_sum(rest, pairs.image, mass.masked_fill(heavy, -math.inf).logsumexp(1))
         pair, child = heavy.nonzero(as_tuple=True)

@@ -24,8 +24,11 @@ def posterior_panels(
 
     Returns what `plots.figures.posteriors` draws: `image` [images, 784] as bytes, `log_density` [images, n, n] on the
     grid `extent` [images, 4] (left, right, bottom, top; first axis z_1), and [images, 2] the means and standard
-    deviations of both Gaussians: `q_mean`, `q_deviation`, `best_mean`, `best_deviation`.
+    deviations of both Gaussians: `q_mean`, `q_deviation`, `best_mean`, `best_deviation`. Raises `ValueError` unless the
+    latent has two dimensions.
     """
+    if model.latent_dim != 2:
+        raise ValueError(f"a panel shows a plane: latent_dim is {model.latent_dim}, and 2 is needed")
     everything = torch.ones(len(x), dtype=torch.bool)
     exact = exact_log_likelihood(model, x, keep_nodes=everything)
     densities, extents = [], []
