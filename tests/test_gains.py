@@ -100,7 +100,9 @@ def test_the_main_table_has_the_generator_of_the_plane_that_gains_most_of_those_
     assert table["half used"].tolist() == ["20 %", "100 %"] and table["runs"].tolist() == ["1", "1"]
     assert {title.split(":")[0] for title in gains.by_arm(found).kind} >= {"With images of", "Beside moved copies"}
     values = synthetic.synthetic_worth(summary.frame("augmentation"), summary.frame("synthesis"), found)["worth"]
-    assert values["epochs"] == "" and values["beyond"].startswith(" Added to the real images as they are, images of ")
+    assert values["epochs"] == "" and values["beyond"].startswith(
+        " Images of other generators, added to the real ones "
+    )
     choice = synthetic.generators(summary.frame("synthesis"), found)["generators"]["choice"]
     assert choice.startswith("Of those measured at all sizes (*one VAE that is told the label, 2-D* and ")
 

@@ -113,5 +113,6 @@ def _beyond(generators: pd.DataFrame, trained: Classifiers) -> str:
     for model in outside:
         if (change := trained.change(Of("synthetic", generator=model))) is not None:
             described = names.generator(generators[generators.model == model].iloc[0])
-            parts.append(f"of *{described}* change it by {points(change)} ({told(change)})")
-    return f" Added to the real images as they are, images {words.listed(parts)}." if parts else ""
+            parts.append(f"{points(change)} (*{described}*: {told(change)})")
+    others = "Images of other generators, added to the real ones as they are, change it by"
+    return f" {others} {words.listed(parts)}." if parts else ""
