@@ -46,11 +46,12 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_profile_is_a_folder_beside_the_usual_one():
-    assert cluster.profile(PROJECT, "slurm") == PROJECT / "workflow" / "profiles" / "slurm"
+def test_a_profile_is_a_folder_beside_the_usual_one(tmp_path: Path):
+    shutil.copytree(PROJECT / "workflow" / "profiles", tmp_path / "workflow" / "profiles")  # in a path without spaces
+    assert cluster.profile(tmp_path, "slurm") == tmp_path / "workflow" / "profiles" / "slurm"
     for name in ("default", "slrum"):
         with pytest.raises(cluster.ClusterError, match=f"PROFILE={name} is not one of: slurm"):
-            cluster.profile(PROJECT, name)
+            cluster.profile(tmp_path, name)
 
 
 def test_a_path_that_jobs_cannot_work_in_is_refused_before_anything_runs(tmp_path: Path):
