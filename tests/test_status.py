@@ -28,9 +28,10 @@ def files(toy: Toy) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in found if path.is_file() and not OWN & set(path.parts)}
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str) -> str:
     settings = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True)
+    command = ["git", *settings, *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def test_it_says_what_would_run_why_and_for_how_long(tmp_path: Path):
@@ -50,7 +51,7 @@ def test_it_says_what_would_run_why_and_for_how_long(tmp_path: Path):
     said = status(toy)
     assert "1 of 3 runs would run, about 1 min 15 s with 2 at a time" in said
     assert "1 run: vaelib/room/own.py changed" in said and "its report would be built again\n" in said
-    assert said.endswith("since this is no git checkout of the project\n")
+    assert said.endswith("since this is no git checkout with the project's history\n")
 
 
 def test_it_says_how_many_commits_the_published_report_is_behind_the_code(tmp_path: Path):
@@ -64,7 +65,12 @@ def test_it_says_how_many_commits_the_published_report_is_behind_the_code(tmp_pa
     write(tmp_path / "README.md", "not code")
     git(tmp_path, "add", "README.md")
     git(tmp_path, "commit", "-qm", "text")
-    assert ", 2 commits behind the code" in status(toy)
+    assert status(toy).endswith("), 2 commits behind the code\n")
+    first = git(tmp_path, "rev-list", "--max-parents=0", "HEAD").strip()
+    write(tmp_path / "report" / "published" / "report.html", f"made from commit\n<code>{first[:10]}</code>.")
+    git(tmp_path, "add", "report")
+    git(tmp_path, "commit", "-qm", "published anew")
+    assert f"), no commits behind the code; its numbers of {first[:10]}, 2 commits behind the code" in status(toy)
 
 
 def test_a_scale_or_data_set_that_there_is_not_is_one_line(tmp_path: Path):

@@ -3,6 +3,7 @@
 That is `make status`. It also says how old the published report is against the code.
 """
 
+import re
 import signal
 import statistics
 import subprocess
@@ -22,6 +23,7 @@ from build import arguments, snakemake_command  # noqa: E402
 from watch import duration  # noqa: E402
 
 PUBLISHED = "report/published/report.html"
+RESULTS = re.compile(r"from commit\s+<code>([0-9a-f]{7,})")  # how the page ends its paragraph on reproduction
 CODE = ("vaelib", "notebooks", "report", "workflow", ":!report/published")  # what a report comes out of
 
 
@@ -59,13 +61,23 @@ def _report_is_due(plan: plans.Plan, results: Path) -> bool:
 
 
 def published() -> str:
-    """A line about the published report: the commit that has it, and how many have changed the code since."""
+    """A line about the published report: of which commits it and its numbers are, and how many changed the code since.
+
+    The numbers are of the commit that the page itself names: from an archive a later one may have made the page.
+    """
     try:
         commit, day = _git("log", "-1", "--format=%h %cs", "--", PUBLISHED).split()
-        behind = int(_git("rev-list", "--count", f"{commit}..HEAD", "--", *CODE))
+        page = f"published: full, of commit {commit} ({day}), {_behind(commit)}"
+        named = RESULTS.search((PROJECT / PUBLISHED).read_text(encoding="utf-8"))
+        return f"{page}; its numbers of {named[1]}, {_behind(named[1])}" if named else page
     except (OSError, ValueError, subprocess.CalledProcessError):
-        return "published: which commit has it is not known, since this is no git checkout of the project"
-    return f"published: full, of commit {commit} ({day}), {behind or 'no'} commit{'s' * (behind != 1)} behind the code"
+        return "published: which commit has it is not known, since this is no git checkout with the project's history"
+
+
+def _behind(commit: str) -> str:
+    """How many commits have changed the code since this one."""
+    count = int(_git("rev-list", "--count", f"{commit}..HEAD", "--", *CODE))
+    return f"{count or 'no'} commit{'s' * (count != 1)} behind the code"
 
 
 def _git(*arguments: str) -> str:
