@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from vaelib import data, device
-from vaelib.exact import aggregate, dimensions, identities, quadrature, torus
+from vaelib.exact import aggregate, cells, dimensions, identities, quadrature, torus
 from vaelib.exact.gaps import split_gap
 from vaelib.exact.importance import importance_weights
 from vaelib.exact.quadrature import conditional_log_likelihood, exact_log_likelihood
@@ -259,8 +259,9 @@ MEASUREMENTS = {
 
 @pytest.mark.parametrize("name", MEASUREMENTS)
 def test_every_measurement_is_made_on_the_device_of_its_images(on_gpu, monkeypatch, name):
-    monkeypatch.setattr(quadrature, "WIDE_BOX", 3.0)  # these four save nine tenths of the time
-    monkeypatch.setattr(quadrature, "BOX", 2.0)
+    small = {d: box._replace(inner=2.0, outer=3.0) for d, box in cells.BOXES.items()}
+    monkeypatch.setattr(quadrature, "BOXES", small)  # these four save nine tenths of the time
+    monkeypatch.setattr(cells, "BOXES", small)
     monkeypatch.setattr(plane, "PANEL_POINTS", 9)
     monkeypatch.setattr(device, "ACCELERATOR_BYTES", device.PROCESSOR_BYTES)
     assert devices(MEASUREMENTS[name](on_gpu)) <= {GPU}
