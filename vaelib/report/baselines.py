@@ -81,7 +81,7 @@ def _dimensions(points: int, metrics: Mapping[str, float]) -> str:
     if space is None:
         return said
     cube = round(points ** (1 / 3))
-    biases = [f"{round(metrics[f'decoder_{d}d_estimate_bias'], 2) + 0.0:.2f}" for d in (1, 2, 3)]  # + 0.0: no "-0.00"
+    biases = [f"{metrics[f'decoder_{d}d_estimate_bias']:z.2f}" for d in (1, 2, 3)]
     return (
         f"{said} A third one makes it {_by(plane - space)}. Each of these decoders was trained on {points:,} latents. "
         f"In the cube there are only {cube} of them along an axis, and they lie far apart. So the estimate that trains "
