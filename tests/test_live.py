@@ -16,7 +16,7 @@ from vaelib.runs import records
 pytestmark = pytest.mark.slow
 
 SMALL = {"architecture": "mlp", "train_images": 500, "epochs": 1, "test_images": 50, "gap_images": 10}
-SMALL |= {"batch_size": 50, "device": "cpu", "precision": "float32"}
+SMALL |= {"exact_images": 20, "batch_size": 50, "device": "cpu", "precision": "float32"}
 PATIENCE = 240  # seconds for a cell on a busy machine
 STEPS = "import torch; steps = 0; step = torch.optim.Adam.step"
 COUNTED = "def counted(*a, **k): globals().__setitem__('steps', steps + 1); return step(*a, **k)"

@@ -37,7 +37,8 @@ EXPERIMENTS = {
     "task": schemas.TaskParameters,
 }
 NOTEBOOKS = sorted([*PROJECT.glob("notebooks/*.ipynb"), *PROJECT.glob("report/*.ipynb")])
-SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "epochs": 1, "architecture": "mlp"}
+SMALL = {"train_images": 1000, "test_images": 100, "gap_images": 20, "exact_images": 50, "epochs": 1}
+SMALL |= {"architecture": "mlp"}
 
 
 def run_notebook(experiment: str, folder: Path, **values: object) -> subprocess.CompletedProcess:
