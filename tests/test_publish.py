@@ -245,6 +245,15 @@ def test_a_huge_figure_is_scaled_down_and_keeps_its_size_in_inches(record):
     assert "**fig:a.** C" in caption.data["text/markdown"]
 
 
+@pytest.mark.parametrize(("colour", "mode", "pixel"), [("red", "RGB", (255, 0, 0)), ("0.2", "L", 51)])
+def test_a_figure_without_colour_is_kept_in_one_channel(record, colour, mode, pixel):
+    plot = filled(2, 1)
+    plot.axes[0].set_facecolor(colour)
+    image = record(exhibits.figure, plot, "fig:a", "C", "Alt")[0]
+    picture = Image.open(io.BytesIO(base64.b64decode(image.data["image/png"])))
+    assert (picture.mode, picture.getpixel((200, 100))) == (mode, pixel)
+
+
 def test_a_figure_brings_its_own_alternative_text(record):
     plot = filled(2, 1)
     plot.set_label("What it carries.")

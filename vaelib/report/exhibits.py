@@ -158,11 +158,20 @@ def _drawn(figure: Any, label: str, width: str | None) -> tuple[dict[str, str], 
         size["points"] = round(_smallest_letters(figure) * printed / size["inches"], 1)
         if (height := printed * size["aspect"]) > TALLEST:
             raise PublishError(f"{label} would be {height:.1f} inches tall, and the PDF's page holds {TALLEST}.")
+        picture = _plain(picture)
         if picture.width > MAX_PIXELS:
-            buffer = io.BytesIO()
             shape = (MAX_PIXELS, round(picture.height * MAX_PIXELS / picture.width))
-            picture.convert("RGB").resize(shape, Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
+            picture = picture.resize(shape, Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", optimize=True)
     return {"image/png": base64.b64encode(buffer.getvalue()).decode(), **vector}, size
+
+
+def _plain(picture: Any) -> Any:
+    """A picture without its alpha channel, and with a single one where it has no colour: about half the bytes."""
+    opaque = picture.convert("RGB")
+    red, green, blue = opaque.split()
+    return red if red.tobytes() == green.tobytes() == blue.tobytes() else opaque
 
 
 def _smallest_letters(figure: Any) -> float:

@@ -31,8 +31,7 @@ function drawPlane(canvas, { centre, half }, { dots, names, posterior, gaussians
   pen.globalAlpha = 1;
   if (posterior) drawDensity(pen, posterior, place, scale, ink);
   for (const { q, colour } of gaussians) {
-    pen.strokeStyle = colour;
-    pen.lineWidth = 1.5;
+    Object.assign(pen, { strokeStyle: colour, lineWidth: 1.5 });
     for (const sigmas of [1, 2]) {
       round(...q.mean, ...q.deviation.map((deviation) => Math.max(2, sigmas * deviation * scale)));
       pen.stroke();
@@ -44,12 +43,10 @@ function drawPlane(canvas, { centre, half }, { dots, names, posterior, gaussians
     for (const write of ["strokeText", "fillText"]) pen[write](name, place(x, y)[0], place(x, y)[1] + 4);
   }
   for (const [radius, colour, width] of [[7, "#fff", 4], [6, "#000", 2]]) {
-    pen.strokeStyle = colour;
-    pen.lineWidth = width;
+    Object.assign(pen, { strokeStyle: colour, lineWidth: width });
     round(...mark, radius, radius);
     pen.stroke();
   }
-  pen.fillStyle = `rgb(${ink})`;
   pen.font = "11px sans-serif";
   drawTicks(pen, centre, half, size, place);
 }
@@ -61,9 +58,8 @@ function drawDensity(pen, { points, size, origin, top }, place, scale, ink) {
   const [right, high] = [0, 1].map((k) => near.reduce((most, point) => Math.max(most, point[k]), -Infinity) + 1);
   [sheet.width, sheet.height] = [right - left + 1, high - low + 1];
   const sheetPen = sheet.getContext("2d"), data = sheetPen.createImageData(sheet.width, sheet.height);
-  for (const [i, j, value] of near) {
+  for (const [i, j, value] of near)
     data.data.set([...ink, 255 * (1 - (top - value) / NEAR)], 4 * ((high - j) * sheet.width + i - left));
-  }
   sheetPen.putImageData(data, 0, 0);
   const [x, y] = place(origin + (left - 0.5) * size, origin + (high + 0.5) * size);
   const width = sheet.width * size * scale, height = sheet.height * size * scale, least = 6;

@@ -164,9 +164,8 @@ function openPage(root, data, arrays) {
       return factor === undefined || element === close ? false : zoom(factor);
     });
   }
-  for (const [name, factor] of [[".nearer", 0.5], [".farther", 2], [".whole", 0]]) {
-    find(name).addEventListener("click", () => zoom(factor));
-  }
+  const zooms = { ".nearer": 0.5, ".farther": 2, ".whole": 0 };
+  for (const name in zooms) find(name).addEventListener("click", () => zoom(zooms[name]));
 
   function follow() { // #image=38 shows a test image, #z=0.5,-1 a place
     const [, kind, value] = location.hash.match(/^#(image|z)=([-\d.,]+)$/) || [], z = (value || "").split(",").map(Number);

@@ -10,10 +10,8 @@ const HERMITE = [[-2.3344142183, 0.0458758548], [-0.7419637843, 0.4541241452], [
 const logNormal = (x, y) => -(x * x + y * y) / 2 - Math.log(2 * Math.PI);
 const dot = (a, b) => { let total = 0; for (let i = 0; i < a.length; i++) total += a[i] * b[i]; return total; };
 function logSumExp(values) {
-  let top = -Infinity, total = 0;
-  for (const value of values) top = Math.max(top, value);
-  for (const value of values) total += Math.exp(value - top);
-  return top + Math.log(total);
+  const top = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  return top + Math.log(sum(values, (value) => Math.exp(value - top)));
 }
 
 // A model as the page has it: posteriors by `draft` and `refine`, the encoder's q by `encode`, log p(x, z), E[x | z].
@@ -50,9 +48,8 @@ function openModel(header, arrays) {
     const weights = Array.from({ length: stretch }, (_, a) => weightsAt((a + 0.5) / stretch - 0.5)), points = [];
     for (const node of heavy) {
       const row = Math.floor(node / side), column = node % side;
-      for (let b = 0; b < stretch; b++) for (let a = 0; a < stretch; a++) {
+      for (let b = 0; b < stretch; b++) for (let a = 0; a < stretch; a++)
         points.push([column * stretch + a, row * stretch + b, splineAt(spline, side, column, row, weights[a], weights[b])]);
-      }
     }
     const found = posterior(points, step / stretch, step / stretch / 2 - reach);
     found.logJoint = (latents) => latents.map((z) => {
