@@ -1,5 +1,6 @@
 """What the numbers were computed with, and what that cost, as the records tell."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,10 +15,8 @@ from vaelib.report.words import as_text, counted
 PRECISIONS = {
     "bfloat16": "Matrix products in training ran in bfloat16, all measurements in float32.",
     "tf32": "Matrix products in training ran in TF32 (float32 with 10 bits of mantissa), all measurements in float32.",
-    "float32": "All matrix products, in training and in measurements, ran in float32.",
+    "float32": "Matrix products ran in float32, in training and in measurements.",
 }
-
-
 SLOWER = 1.05  # times as long: what is less is not told
 
 
@@ -62,23 +61,29 @@ def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
 
 
 def precision(summary: Summary, best: FinishedRun) -> str:
-    """In what precision the networks were trained, as sentences; what that cost where runs in float32 tell."""
+    """In what precision the networks were trained, as sentences; what each costs for which there are runs in float32.
+
+    The best run's precision comes first; a scale may name another one for some runs, so that its cost is told too.
+    """
     usual = best.record["provenance"]["precision"]
-    runs = [summary.run(name) for name in summary.records]
-    costs = [] if usual == "float32" else [cost for kind in COMPARED if (cost := _cost(kind, runs, usual))]
+    trained = tuple(kind.experiment for kind in COMPARED)
+    runs = [summary.run(name) for name in summary.records if name.startswith(trained)]
+    costs = []
+    for name in dict.fromkeys([usual, *(run.record["provenance"]["precision"] for run in runs)]):
+        if told := [cost for kind in COMPARED if (cost := _cost(kind, runs, name))]:
+            costs.append(f"{'TF32' if name == 'tf32' else name} minus float32: {'; '.join(told)}.")
     if not costs:
         return PRECISIONS[usual]
-    called = "TF32" if usual == "tf32" else usual
     return (
-        f"{PRECISIONS[usual]} What that changes is told by the same runs in float32, {called} minus float32: "
-        f"{'; '.join(costs)}. (Means over pairs of equal seeds, with 95 % intervals where there are several.)"
+        f"{PRECISIONS[usual]} What less precision changes is told by the same runs in float32. {' '.join(costs)} "
+        "(Means over pairs of equal seeds, with 95 % intervals where there are several.)"
     )
 
 
-def _cost(kind: Compared, runs: list[FinishedRun], usual: str) -> str:
+def _cost(kind: Compared, runs: list[FinishedRun], precision: str) -> str:
     """Of one kind of training, the mean difference with its interval, and how much longer float32 took, if it did."""
     of_kind = [run for run in runs if run.name.startswith(kind.experiment) and kind.fits(run.config)]
-    pairs = _pairs(of_kind, usual)
+    pairs = _pairs(of_kind, precision)
     if not pairs:
         return ""
     fast, slow = (pd.DataFrame([run.record["metrics"] for run in side]) for side in zip(*pairs, strict=True))
@@ -89,14 +94,20 @@ def _cost(kind: Compared, runs: list[FinishedRun], usual: str) -> str:
     return f"{what} {as_text(mean, half)} {kind.unit}{slower}"
 
 
-def _pairs(runs: list[FinishedRun], usual: str) -> list[tuple[FinishedRun, FinishedRun]]:
-    """Runs in the usual precision, each with its twin in float32, which differs in nothing else."""
+def _pairs(runs: list[FinishedRun], precision: str) -> list[tuple[FinishedRun, FinishedRun]]:
+    """Runs in this precision, each with its twin in float32, which differs in nothing else.
 
-    def rest(run: FinishedRun) -> dict[str, Any]:
-        return {name: value for name, value in run.config.items() if name not in ("run_dir", "precision")}
+    Where "auto" is this precision, a run that names it besides is the same once more, and makes no second pair.
+    """
+    if precision == "float32":
+        return []
 
-    fast, slow = ([run for run in runs if run.record["provenance"]["precision"] == p] for p in (usual, "float32"))
-    return [(one, twin) for twin in slow for one in fast if rest(one) == rest(twin)]
+    def trained(precision: str) -> dict[str, FinishedRun]:
+        like = [run for run in runs if run.record["provenance"]["precision"] == precision]
+        return {json.dumps({**run.config, "run_dir": "", "precision": ""}, sort_keys=True): run for run in like}
+
+    fast, slow = trained(precision), trained("float32")
+    return [(fast[config], slow[config]) for config in slow if config in fast]
 
 
 def _commit(summary: Summary, best: FinishedRun) -> dict[str, str]:
