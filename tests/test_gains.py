@@ -107,6 +107,24 @@ def test_the_main_table_has_the_generator_of_the_plane_that_gains_most_of_those_
     assert choice.startswith("Of those measured at all sizes (*one VAE that is told the label, 2-D* and ")
 
 
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (None, ""),
+        (0.0, ""),
+        (0.015, " Of a digit that comes too rarely, the samples most like it are taken: "
+         "1.5 % of the images of *samples, labelled by a classifier, 2-D*."),
+    ],
+)  # fmt: skip
+def test_it_is_told_which_generator_makes_too_few_of_a_digit(tmp_path, share, said):
+    records = made_up_scale.records()
+    records["synthesis/rare"] = made_up_scale.generator(0, 2, 0.01, generator="classified")
+    records["synthesis/rare"]["metrics"] |= {} if share is None else {"filled_share": share}
+    summary = Summary(made_up_scale.write(tmp_path, records))
+    values = synthetic.generators(summary.frame("synthesis"), Classifiers(summary))
+    assert values["generators"]["filled"] == said
+
+
 def test_arms_are_set_beside_what_they_differ_from_by_one_thing(classifiers):
     table = gains.by_arm(classifiers).set_index("trained on")
     assert table.against["real + synthetic, moved afresh"] == "real, moved afresh"

@@ -137,17 +137,24 @@ def test_classified_samples_hang_on_the_seed_and_not_on_how_many_are_drawn_toget
     assert sampler.kept == 40 and sampler.drawn < samplers.DRAWS  # those after the last one taken do not count
 
 
-@pytest.mark.parametrize(
-    ("certainty", "said"),
-    [
-        (0.5, "with certainty 0.5, missing are 2 for a 7: take a smaller certainty, or train the"),
-        (0.0, "2 for a 7: train"),
-    ],
-)
-def test_a_digit_that_hardly_comes_ends_in_one_line_that_says_which(monkeypatch, certainty, said):
+def test_a_digit_that_never_comes_gets_other_samples_each_another(monkeypatch):
     monkeypatch.setattr(samplers, "MOST_DRAWS", 4000)
-    with pytest.raises(samplers.SynthesisError, match=f"^4,000 samples show too few of some digits.*{said}.*$"):
-        classified(torch.tensor([0, 7, 1, 7]), certainty)
+    labels = torch.tensor([0, 7, 1, 7])
+    sampler, z = classified(labels)
+    assert torch.equal((z[::2, 0] + 2).floor().clamp(0, 3).long(), labels[::2]) and len(z.unique(dim=0)) == 4
+    assert (sampler.filled, sampler.filled_share, sampler.drawn) == (2, 0.5, 4000)
+    assert (z[labels == 7][:, 1].sigmoid() < 0.05).all()  # where the classifier is least certain of another digit
+
+
+def test_a_digit_that_is_not_certain_often_enough_is_filled_up_with_its_surest_samples(monkeypatch):
+    """Nothing is 0.95 certain but where z2 is high: a few samples in a thousand."""
+    monkeypatch.setattr(samplers, "MOST_DRAWS", 2000)
+    labels = torch.zeros(100, dtype=torch.long)
+    sampler, z = classified(labels, certainty=0.95)
+    assert (z[:, 0] < -1).all() and len(z.unique(dim=0)) == 100
+    certain = 0.4 + 0.6 * z[:, 1].sigmoid() >= 0.95
+    assert 0 < certain.sum() < 40 and sampler.filled == 100 - certain.sum()
+    assert z[:, 1].min() > 0.5  # the surest hundred of some three hundred
 
 
 @pytest.mark.parametrize("pixels", ["mean", "sample"])

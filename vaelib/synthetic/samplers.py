@@ -4,17 +4,16 @@ A *sampler* maps labels to decoder outputs. All samplers are asked for the label
 that the same positions carry the same digit whatever the generator, and class shares are those of the data.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from vaelib import data
 from vaelib.exact.aggregate import aggregate_posterior
-from vaelib.files import UserError
 from vaelib.models.classifier import Classifier
 from vaelib.models.likelihoods import Likelihood
 from vaelib.models.vae import VAE, Posterior, log_normal
@@ -25,11 +24,7 @@ Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "co
 EXTENT, CELLS = 4.0, 100  # the plane of `from_regions`: [-4, 4]^2 in cells of 0.08
 DENSITY_IMAGES = 3_000  # images whose posteriors make up the class densities there
 DRAWS = 2_000  # latents that `Classified` draws and decodes together
-MOST_DRAWS = 200_000  # for a block of labels: a digit that comes less often than once in a thousand draws is given up
-
-
-class SynthesisError(UserError):
-    """Digits that were asked for are hardly made; the message says which, and what to change."""
+MOST_DRAWS = 20_000  # for a block of labels: ten for each, so that a digit fills up that is not in a hundredth of them
 
 
 def from_prior(model: VAE) -> Sampler:
@@ -110,7 +105,7 @@ class Classified:
 
     Only samples to whose digit the classifier gives at least the probability `certainty` count. They are taken in the
     order in which they are drawn until each label has one; those of a digit that has enough already are dropped.
-    Raises `SynthesisError` when MOST_DRAWS samples do not suffice for the labels.
+    Where MOST_DRAWS samples do not suffice, a digit gets those others that the classifier finds most like it.
     """
 
     model: VAE
@@ -118,38 +113,46 @@ class Classified:
     certainty: float = 0.0
     drawn: int = 0  # samples until the last one that was kept
     kept: int = 0
+    filled: int = 0  # of those kept: samples that only fill up
 
     @property
     def kept_share(self) -> float:
         """The share of the samples drawn so far that were kept."""
         return self.kept / self.drawn
 
+    @property
+    def filled_share(self) -> float:
+        """The share of the images so far whose digit the classifier does not see, or is not certain enough of."""
+        return self.filled / self.kept
+
     def __call__(self, labels: Int64[Tensor, " count"], rng: torch.Generator) -> Float[Tensor, "count outputs"]:
         """Decoder outputs for the labels."""
         latents = torch.empty(len(labels), self.model.latent_dim, device=labels.device)
         missing = {digit: (labels == digit).nonzero()[:, 0] for digit in labels.unique().tolist()}
-        drawn, last = 0, 0
-        while any(len(rows) for rows in missing.values()):
-            if drawn >= MOST_DRAWS:
-                raise SynthesisError(self._too_few({digit: len(rows) for digit, rows in missing.items() if len(rows)}))
-            z = torch.randn(DRAWS, self.model.latent_dim, generator=rng, device=labels.device)
-            probability, seen = self.critic(self.model.images(z)).softmax(-1).max(-1)
+        z, likeness = latents[:0], torch.empty(0, data.CLASSES, device=labels.device)  # of all samples so far
+        last = 0
+        while any(len(rows) for rows in missing.values()) and len(z) < MOST_DRAWS:
+            drawn = torch.randn(DRAWS, self.model.latent_dim, generator=rng, device=labels.device)
+            probabilities = self.critic(self.model.images(drawn)).softmax(-1)
             for digit, rows in missing.items():
-                found = ((seen == digit) & (probability >= self.certainty)).nonzero()[: len(rows), 0]
-                latents[rows[: len(found)]] = z[found]
+                found = self._shows(digit, probabilities).nonzero()[: len(rows), 0]
+                latents[rows[: len(found)]] = drawn[found]
                 missing[digit] = rows[len(found) :]
-                last = max(last, drawn + found[-1].item() + 1) if len(found) else last
-            drawn += DRAWS
-        self.drawn += last
+                last = max(last, len(z) + found[-1].item() + 1) if len(found) else last
+            z, likeness = torch.cat([z, drawn]), torch.cat([likeness, probabilities])
+        for digit, rows in missing.items():
+            others = likeness[:, digit].masked_fill(self._shows(digit, likeness), -1)
+            latents[rows] = z[others.topk(len(rows)).indices]
+        filled = sum(len(rows) for rows in missing.values())
+        self.drawn += len(z) if filled else last
         self.kept += len(labels)
+        self.filled += filled
         return self.model.decode(latents)
 
-    def _too_few(self, missing: Mapping[int, int]) -> str:
-        lacking = ", ".join(f"{count} for a {digit}" for digit, count in missing.items())
-        certain, advice = "", "train the generator for longer"
-        if self.certainty:
-            certain, advice = f" with certainty {self.certainty:g}", f"take a smaller certainty, or {advice}"
-        return f"{MOST_DRAWS:,} samples show too few of some digits{certain}, missing are {lacking}: {advice}"
+    def _shows(self, digit: int, probabilities: Float[Tensor, "samples 10"]) -> Bool[Tensor, " samples"]:
+        """Which samples count as images of a digit."""
+        probability, seen = probabilities.max(-1)
+        return (seen == digit) & (probability >= self.certainty)
 
 
 @torch.no_grad()

@@ -40,8 +40,22 @@ def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
             "chosen_place": f"place {ranked.index(made_with.generator) + 1} of {len(ranked)}",
             "choice": _choice([f"*{described[model]}*" for model in made_with.measured]),
             "studied": described[made_with.studied],
+            "filled": _filled({f"*{described[model]}*": 100 * share for model, share in _shares(by_model).items()}),
         },
     }
+
+
+def _shares(by_model: pd.DataFrame) -> pd.Series:
+    """By model, the share of images that only fill up a digit, where there are any."""
+    shares = by_model.get("filled_share", pd.Series(dtype=float))
+    return shares[shares > 0]
+
+
+def _filled(per_cent: dict[str, float]) -> str:
+    """Which generators make too few of some digits, as a sentence, or nothing."""
+    each = [f"{share:.1f} % of the images of {model}" for model, share in per_cent.items()]
+    begin = "Of a digit that comes too rarely, the samples most like it are taken"
+    return f" {begin}: {words.listed(each)}." if each else ""
 
 
 def _choice(measured: list[str]) -> str:
