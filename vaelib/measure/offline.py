@@ -25,7 +25,7 @@ from vaelib.measure.portable import Layer, Rows, UnknownLayerError, layers, roun
 from vaelib.models.likelihoods import LIKELIHOODS
 from vaelib.models.vae import VAE, Posterior, count_parameters, log_normal
 
-WEIGHT_BYTES = 2_000_000  # that all weights may take, as long as they keep FINENESS
+WEIGHT_BYTES = 2_500_000  # that all weights may take, as long as they keep FINENESS
 FINENESS = (8.0, 64.0)  # the least and the most steps to a standard deviation of a layer's weights, 5 to 8 bits
 SIDE = 128  # of the table: a step of 0.07, between whose latents the page interpolates by cubic splines
 TERMS = 160  # of eta's expansion
