@@ -267,7 +267,7 @@ def test_the_weight_is_chosen_by_what_the_images_are_for_and_set_beside_none(cla
     assert values["weights"] == "0, 1 and 10"
     assert values["best"]["cost"] == pytest.approx(0.5) and values["heavy"]["cost"] == pytest.approx(1.5)
     assert values["best"]["gain"].startswith("+0.50 ±") and values["plain"]["gain"].startswith("-2.00 ±")
-    assert values["gained"].startswith("+2.50 ±") and values["told"] == "neither a gain nor a loss for certain"
+    assert values["gained"].startswith("+2.50 ±") and values["told"] == "one run decides nothing"
 
 
 def test_the_generator_told_of_is_the_one_with_most_wrong_labels(classifiers):

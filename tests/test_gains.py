@@ -83,6 +83,17 @@ def test_fractions_are_compared_under_both_budgets(classifiers):
     assert [text.split(" ± ")[0] for text in table["change (points)"]] == ["+1.00", "+1.00", "+1.50", "+1.50"]
 
 
+def test_a_gain_counts_the_seeds_that_are_asked_for_alone(tmp_path):
+    records = made_up_scale.records()
+    for seed in (0, 1):
+        records |= {
+            f"synthesis/many-seed{seed}": made_up_scale.generator(0, 2, 0.01, seed=seed),
+            f"augmentation/any-seed{seed}": made_up_scale.augmented(0.2, seed),
+        }
+    classifiers = Classifiers(Summary(made_up_scale.write(tmp_path, records)))
+    assert (classifiers.gain("many").runs, classifiers.gain("many", seeds=[1]).runs) == (2, 1)
+
+
 def test_the_main_table_has_the_generator_of_the_plane_that_gains_most_of_those_measured_at_all_fractions(tmp_path):
     def added(name, fraction):
         changes = {"generator_run": f"any/synthesis/{name}", "arms": ["synthetic"], "budgets": ["updates"]}

@@ -180,6 +180,13 @@ def test_the_runs_under_a_figure_lead_to_their_rows(build, record, figure):
     assert '<tr id="run:vae/two">' in html
 
 
+@pytest.mark.parametrize(("name", "columns"), [("model", ["model", "a"]), (None, ["a"])])
+def test_an_index_is_a_column_of_a_table_if_it_has_a_name(record, name, columns):
+    frame = pd.DataFrame({"a": [1, 2]}, index=pd.Index([0, 5], name=name))
+    shown = record(exhibits.table, frame, "tbl:a", "Some.")[0].data[exhibits.TABLE_MIME]
+    assert shown["columns"] == columns and [row[-1] for row in shown["rows"]] == ["1", "2"]
+
+
 def test_no_printed_table_stands_behind_one_that_is_not(build, record, table):
     first = record(exhibits.table, pd.DataFrame({"a": [1]}), "tbl:first", "One.", runs=["vae/one"])
     assert "tbl:results stands behind a table that is not printed" in failure(build, "## A", code(first), code(table()))

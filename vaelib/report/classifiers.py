@@ -106,10 +106,14 @@ class Classifiers:
         runs = [(run, table) for run, table in self.generators if model_name(run.name) == model]
         return [own for run, table in runs for own in answers.read(table, run.arrays, "synthetic", "validation")]
 
-    def gain(self, model: str, against: str = "") -> worth.Difference | None:
-        """What a generator's images change there against the real images alone, or against another generator's."""
+    def gain(self, model: str, against: str = "", seeds: Iterable[int] | None = None) -> worth.Difference | None:
+        """What a generator's images change there against the real images alone, or against another generator's.
+
+        With `seeds`, only runs with one of them count.
+        """
         without = self.with_images_of(against) if against else self.trained(Of("real", measured="validation"))
-        return _difference(self.with_images_of(model), without)
+        chosen = None if seeds is None else set(seeds)
+        return _difference([own for own in self.with_images_of(model) if not chosen or own.seed in chosen], without)
 
 
 def _difference(first: list[Trained], second: list[Trained], differing: Iterable[str] = ()) -> worth.Difference | None:

@@ -97,8 +97,7 @@ def table(
     Raises `PublishError` for a bad label, caption, align or column.
     """
     record = _record("tbl:", label, caption, source) | {"note": note}
-    if not isinstance(frame.index, pd.RangeIndex):
-        frame = frame.reset_index()
+    frame = frame.reset_index(drop=all(name is None for name in frame.index.names))
     if group and group not in frame.columns:
         raise PublishError(f"{label}: no column {[group]}; there are {list(frame.columns)}.")
     cells = pd.DataFrame({name: [_cell(value) for value in frame[name]] for name in frame})

@@ -31,6 +31,8 @@ def told(change: Difference | None) -> str:
     """What may be said of a difference of accuracies, if a gain of USEFUL or more is worth having."""
     if change is None:
         return "not measured"
+    if change.runs == 1:
+        return "one run decides nothing"
     return {
         "gain": "a gain",
         "loss": "a loss",

@@ -169,7 +169,7 @@ def task_table(sweep: pd.DataFrame, classifiers: Classifiers) -> pd.DataFrame:
             "by the critic (%)": with_interval(100 * runs.critic_error),
             "CAS (%)": with_interval(100 * runs.cas),
             "−log p (nats)": with_interval(runs.exact_nll),
-            "gain on validation (points)": points(classifiers.gain(runs.model.iloc[0])),
+            "gain on validation (points)": points(classifiers.gain(runs.model.iloc[0], seeds=runs.seed)),
             "runs": f"{len(runs)}",
         }
         for (kind, weight), runs in sweep.groupby(["kind", "task_weight"], sort=False)
@@ -185,7 +185,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
     needy = sweep[sweep.task_weight == 0].groupby("kind").judge_error.mean().idxmax()
     own = sweep[sweep.kind == needy]
     by_weight, model_of = own.groupby("task_weight").mean(numeric_only=True), own.groupby("task_weight").model.first()
-    gains = {weight: classifiers.gain(model) for weight, model in model_of.items()}
+    gains = {weight: classifiers.gain(model, seeds=own.seed) for weight, model in model_of.items()}
     best = max((weight for weight in gains if weight > 0), key=lambda weight: gains[weight].mean)
     gained = classifiers.gain(model_of[best], model_of[0.0])
     values: dict[str, Any] = {
