@@ -113,10 +113,14 @@ local function records_table(record)
   return pandoc.Table({ long = {} }, specs, pandoc.TableHead { pandoc.Row(head) }, bodies, pandoc.TableFoot())
 end
 
--- The type size at which a table's longest cells still stand side by side in the PDF, between 7 and 9.5 points,
--- where `gap` points are left free beside each column.
+local function length(content)
+  local text = pandoc.utils.stringify(content)
+  return utf8.len(text) or #text
+end
+
+-- The characters of each column's longest cell, of its head the longest word or, with `whole`, all of it.
 -- Cells of more than 24 characters may break into lines.
-local function fitting_size(tbl, gap)
+local function widest_cells(tbl, whole)
   local widest = {}
   local function measure(cells, words)
     local column = 1
@@ -130,14 +134,33 @@ local function fitting_size(tbl, gap)
       column = column + cell.col_span
     end
   end
-  for _, row in ipairs(tbl.head.rows) do measure(row.cells, true) end
+  for _, row in ipairs(tbl.head.rows) do measure(row.cells, not whole) end
   for _, part in ipairs(tbl.bodies) do
     for _, row in ipairs(part.body) do measure(row.cells, false) end
   end
+  return widest
+end
+
+-- The type size at which such cells stand side by side in the PDF, where `gap` points are left free beside each.
+local function fitting_size(widest, gap)
   local characters = 0
-  for _, width in pairs(widest) do characters = characters + width end
-  local size = (text_width * 72 - 2 * gap * #tbl.colspecs) / (0.5 * characters)
-  return math.max(7, math.min(9.5, size))
+  for _, width in ipairs(widest) do characters = characters + width end
+  return (text_width * 72 - 2 * gap * #widest) / (0.5 * characters)
+end
+
+-- Break the heads of columns into lines no longer than their columns' cells: Typst would narrow the first column instead.
+local function break_heads(tbl, widest)
+  for _, row in ipairs(tbl.head.rows) do
+    for i, cell in ipairs(row.cells) do
+      local content, line = cell.contents[1].content, 0
+      for k, inline in ipairs(content) do
+        line = line + length(inline)
+        if inline.t == "Space" and line + length(content[k + 1]) > widest[i] then
+          content[k], line = pandoc.LineBreak(), 0
+        end
+      end
+    end
+  end
 end
 
 -- Give a table its number, caption, header scopes, and the small print under it.
@@ -149,8 +172,14 @@ local function numbered_table(tbl, label, content, source, note)
   if not html then
     local rows = 0
     for _, part in ipairs(tbl.bodies) do rows = rows + #part.body end
-    local gap = #tbl.colspecs > 8 and 2.5 or 4
-    local call = string.format("#report-table(%.1fpt, %.1fpt, %s, [", fitting_size(tbl, gap), gap, rows > 25)
+    local gap, smallest, largest = #tbl.colspecs > 8 and 2.5 or 4, 7, 9.5 -- points
+    local widest = widest_cells(tbl, true)
+    if fitting_size(widest, gap) < largest then
+      widest = widest_cells(tbl, false)
+      break_heads(tbl, widest)
+    end
+    local size = math.max(smallest, math.min(largest, fitting_size(widest, gap)))
+    local call = string.format("#report-table(%.1fpt, %.1fpt, %s, [", size, gap, rows > 25)
     local open = pandoc.Inlines { typst(call) } .. content .. { typst("], [") } .. below .. { typst("])[") }
     tbl.caption = { long = {} }
     tbl.attr = pandoc.Attr("", { "typst:no-figure" })
