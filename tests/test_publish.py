@@ -180,6 +180,21 @@ def test_the_runs_under_a_figure_lead_to_their_rows(build, record, figure):
     assert '<tr id="run:vae/two">' in html
 
 
+@pytest.mark.parametrize(("columns", "broken"), [(2, False), (7, True)])
+def test_heads_break_in_print_where_they_would_take_the_room_of_the_first_column(
+    build, record, monkeypatch, columns, broken
+):
+    sources, typeset = [], publish._typeset
+    monkeypatch.setattr(
+        publish, "_typeset", lambda work: sources.append((work / "report.typ").read_text()) or typeset(work)
+    )
+    frame = pd.DataFrame(
+        {"model": ["a name of some length"], **{f"a measured value {i}": [1.5] for i in range(columns)}}
+    )
+    build("## A", code(record(exhibits.table, frame, "tbl:a", "Some.")))
+    assert bool(re.search(r"measured\s*\\\s*value", sources[0])) == broken
+
+
 @pytest.mark.parametrize(("name", "columns"), [("model", ["model", "a"]), (None, ["a"])])
 def test_an_index_is_a_column_of_a_table_if_it_has_a_name(record, name, columns):
     frame = pd.DataFrame({"a": [1, 2]}, index=pd.Index([0, 5], name=name))
