@@ -113,10 +113,7 @@ local function records_table(record)
   return pandoc.Table({ long = {} }, specs, pandoc.TableHead { pandoc.Row(head) }, bodies, pandoc.TableFoot())
 end
 
-local function length(content)
-  local text = pandoc.utils.stringify(content)
-  return utf8.len(text) or #text
-end
+local function length(text) return utf8.len(text) or #text end
 
 -- The characters of each column's longest cell, of its head the longest word or, with `whole`, all of it.
 -- Cells of more than 24 characters may break into lines.
@@ -128,7 +125,7 @@ local function widest_cells(tbl, whole)
       local text = pandoc.utils.stringify(cell.contents)
       if cell.col_span == 1 then
         for part in (words and text or text:gsub("%s", "_")):gmatch("%S+") do
-          widest[column] = math.max(widest[column] or 1, math.min(24, utf8.len(part) or #part))
+          widest[column] = math.max(widest[column] or 1, math.min(24, length(part)))
         end
       end
       column = column + cell.col_span
@@ -153,9 +150,10 @@ local function break_heads(tbl, widest)
   for _, row in ipairs(tbl.head.rows) do
     for i, cell in ipairs(row.cells) do
       local content, line = cell.contents[1].content, 0
+      local function wide(k) return length(pandoc.utils.stringify(content[k])) end
       for k, inline in ipairs(content) do
-        line = line + length(inline)
-        if inline.t == "Space" and line + length(content[k + 1]) > widest[i] then
+        line = line + wide(k)
+        if inline.t == "Space" and line + wide(k + 1) > widest[i] then
           content[k], line = pandoc.LineBreak(), 0
         end
       end

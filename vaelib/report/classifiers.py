@@ -112,8 +112,9 @@ class Classifiers:
         With `seeds`, only runs with one of them count.
         """
         without = self.with_images_of(against) if against else self.trained(Of("real", measured="validation"))
-        chosen = None if seeds is None else set(seeds)
-        return _difference([own for own in self.with_images_of(model) if not chosen or own.seed in chosen], without)
+        added = self.with_images_of(model)
+        chosen = {own.seed for own in added} if seeds is None else set(seeds)
+        return _difference([own for own in added if own.seed in chosen], without)
 
 
 def _difference(first: list[Trained], second: list[Trained], differing: Iterable[str] = ()) -> worth.Difference | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
@@ -134,25 +134,27 @@ class Classified:
         while any(len(rows) for rows in missing.values()) and len(z) < MOST_DRAWS:
             drawn = torch.randn(DRAWS, self.model.latent_dim, generator=rng, device=labels.device)
             probabilities = self.critic(self.model.images(drawn)).softmax(-1)
+            seen = self._seen(probabilities)
             for digit, rows in missing.items():
-                found = self._shows(digit, probabilities).nonzero()[: len(rows), 0]
+                found = (seen == digit).nonzero()[: len(rows), 0]
                 latents[rows[: len(found)]] = drawn[found]
                 missing[digit] = rows[len(found) :]
                 last = max(last, len(z) + found[-1].item() + 1) if len(found) else last
             z, likeness = torch.cat([z, drawn]), torch.cat([likeness, probabilities])
-        for digit, rows in missing.items():
-            others = likeness[:, digit].masked_fill(self._shows(digit, likeness), -1)
-            latents[rows] = z[others.topk(len(rows)).indices]
-        filled = sum(len(rows) for rows in missing.values())
+        if filled := sum(len(rows) for rows in missing.values()):
+            seen = self._seen(likeness)
+            for digit, rows in missing.items():
+                others = likeness[:, digit].masked_fill(seen == digit, -1)
+                latents[rows] = z[others.topk(len(rows)).indices]
         self.drawn += len(z) if filled else last
         self.kept += len(labels)
         self.filled += filled
         return self.model.decode(latents)
 
-    def _shows(self, digit: int, probabilities: Float[Tensor, "samples 10"]) -> Bool[Tensor, " samples"]:
-        """Which samples count as images of a digit."""
-        probability, seen = probabilities.max(-1)
-        return (seen == digit) & (probability >= self.certainty)
+    def _seen(self, probabilities: Float[Tensor, "samples 10"]) -> Int64[Tensor, " samples"]:
+        """The digit of which each sample counts as an image; -1 for those of which the classifier is not certain."""
+        probability, digit = probabilities.max(-1)
+        return digit.masked_fill(probability < self.certainty, -1)
 
 
 @torch.no_grad()
