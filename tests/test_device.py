@@ -342,19 +342,87 @@ def products():
 
 def test_without_a_training_products_are_exact():
     assert products() == {"ieee"}
-    with device.training_step("tf32"):
+    with device.training_step("tf32", CPU):
         runpy.run_path(device.__file__)  # as at import, whatever was set before
         assert products() == {"ieee"}
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "tf32"])
 def test_products_are_exact_again_after_a_training_step_and_after_one_that_fails(precision):
-    with device.training_step(precision):
+    with device.training_step(precision, CPU):
         assert products() == {"tf32" if precision == "tf32" else "ieee"}
     assert products() == {"ieee"}
-    with pytest.raises(KeyError), device.training_step(precision):
+    with pytest.raises(KeyError), device.training_step(precision, CPU):
         raise KeyError
     assert products() == {"ieee"}
+
+
+def linear(x, weight, bias):
+    return nn.functional.linear(x, weight, bias)
+
+
+def unbiased(x, weight, bias):
+    return x @ weight.T
+
+
+def batched(x, weight, bias):
+    return torch.bmm(x.reshape(4, 8, 36), weight.reshape(4, 4, 36).mT)
+
+
+def convolution(x, weight, bias):
+    return nn.functional.conv2d(x.reshape(32, 4, 3, 3), weight.reshape(16, 4, 3, 3), bias, padding=1)
+
+
+def transposed(x, weight, bias):
+    return nn.functional.conv_transpose2d(x.reshape(32, 4, 3, 3), weight.reshape(4, 16, 3, 3), bias, stride=2)
+
+
+@pytest.mark.parametrize("product", [linear, unbiased, batched, convolution, transposed])
+def test_an_emulated_product_of_bfloat16_and_its_gradients_are_the_exact_ones_rounded(monkeypatch, product):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    rng = torch.Generator().manual_seed(0)
+    exact = [torch.randn(shape, generator=rng).bfloat16().double() for shape in ((32, 36), (16, 36), (16,))]
+    leaves = [t.float().requires_grad_() for t in exact]
+    with device.training_step("bfloat16", CPU):
+        with device.autocast("bfloat16", CPU):
+            found = product(*leaves)
+        slope = torch.randn(found.shape, generator=rng).bfloat16()
+        found.backward(slope)
+    assert found.dtype == torch.bfloat16
+    exact = [t.requires_grad_() for t in exact]
+    expected = product(*exact)
+    expected.backward(slope.double())
+    half_a_unit = dict(rtol=2**-8, atol=1e-5)
+    torch.testing.assert_close(found.double(), expected, **half_a_unit)
+    for ours, theirs in zip(leaves, exact, strict=True):
+        assert (ours.grad is None) == (theirs.grad is None)
+        if ours.grad is not None:
+            torch.testing.assert_close(ours.grad.double(), theirs.grad, **half_a_unit)
+
+
+@pytest.mark.parametrize(
+    ("precision", "kind", "native", "emulated"),
+    [
+        ("bfloat16", "cpu", False, True),
+        ("bfloat16", "cpu", True, False),
+        ("bfloat16", "cuda", False, False),
+        ("float32", "cpu", False, False),
+        ("tf32", "cuda", False, False),
+    ],
+)
+def test_bfloat16_is_emulated_where_the_processor_has_no_instruction_for_it(
+    monkeypatch, precision, kind, native, emulated
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    assert device.emulated(precision, torch.device(kind)) == emulated
+    product = torch.ones(2, 2).bfloat16()
+    with monkeypatch.context() as patched, device.training_step(precision, torch.device(kind)):
+        patched.setattr(Tensor, "bfloat16", lambda _: pytest.fail("rounded"))
+        if emulated:
+            with pytest.raises(pytest.fail.Exception, match="rounded"):
+                product @ product
+        else:
+            assert (product @ product).dtype == torch.bfloat16
 
 
 @dataclass(eq=False)

@@ -183,6 +183,19 @@ def test_the_cost_of_every_precision_that_a_scale_names_is_told_and_a_run_that_c
     )
 
 
+def test_an_emulated_precision_is_called_so(tmp_path):
+    half = {"precision": "bfloat16", "emulated": True, "device": "An old processor"}
+    runs = {
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 129.0, 0, {"precision": "float32"}),
+        "vae/mlp-bfloat16-seed0": made_up_scale.vae("mlp", 129.25, 0, half, precision="bfloat16"),
+    }
+    _, precision = words_of_machine(tmp_path, runs)
+    assert (
+        "bfloat16 (emulated on An old processor: products summed in float32, then rounded) minus float32: "
+        "*256–128 ReLU* by the ELBO 0.25 nats."
+    ) in precision
+
+
 # --- theory ------------------------------------------------------------------------------------------------------
 
 

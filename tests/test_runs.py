@@ -235,6 +235,7 @@ def test_a_folder_that_cannot_be_made_is_a_run_error(tmp_path, begin):
 
 def test_a_record_holds_configuration_metrics_and_provenance(begin, images, monkeypatch):
     monkeypatch.setenv(SIDE_BY_SIDE, "3")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True})
     run = begin(precision="bfloat16", device="cpu")
     finish(run, images, {"elbo": np.float64(-1.5), "kl": 2.0, "epochs": 3})
     record = json.loads((run.folder / "metrics.json").read_text())
@@ -243,7 +244,8 @@ def test_a_record_holds_configuration_metrics_and_provenance(begin, images, monk
     assert record["metrics"] == {"elbo": -1.5, "kl": 2.0, "epochs": 3}
     provenance = record["provenance"]
     assert provenance["dataset_checksum"] == data.checksum(images) and provenance["device"] != ""
-    assert provenance["precision"] == "bfloat16" and provenance["runs_side_by_side"] == 3
+    assert provenance["precision"] == "bfloat16" and provenance["emulated"] is True
+    assert provenance["runs_side_by_side"] == 3
     assert {"commit", "python", "machine", "threads", "started", "finished", "wall_seconds"} <= set(provenance)
     names = sorted(path.name for path in run.folder.iterdir())
     assert names == ["arrays.safetensors", "metrics.json", "parameters.json"]  # nothing temporary

@@ -205,6 +205,7 @@ class Run:
         with atomic(self.folder / "arrays.safetensors") as temporary:
             save_file({name: np.ascontiguousarray(array) for name, array in self.arrays.items()}, temporary)
         finished, target = datetime.now(UTC), self.config.target
+        precision = device.resolve_precision(getattr(self.config, "precision", "float32"), target)
         record = {
             "config": self.config.model_dump(),
             "metrics": self.numbers,
@@ -212,7 +213,8 @@ class Run:
                 **self.environment,
                 "notebook": self.config.notebook,
                 "device": device.vendor_name(target),
-                "precision": device.resolve_precision(getattr(self.config, "precision", "float32"), target),
+                "precision": precision,
+                "emulated": device.emulated(precision, target),
                 "dataset_checksum": data.checksum(images),
                 "started": self.started.isoformat(timespec="seconds"),
                 "finished": finished.isoformat(timespec="seconds"),

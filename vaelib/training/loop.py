@@ -87,7 +87,7 @@ def train(
                 group["lr"] = settings.learning_rate * _schedule(step, settings.epochs * steps)
             batch = data.Images(training.images.index_select(0, index), training.labels.index_select(0, index))
             optimiser.zero_grad()
-            with device.training_step(settings.precision):
+            with device.training_step(settings.precision, target):
                 with device.autocast(settings.precision, target):
                     if i % PREPARED_STEPS == 0:
                         loss.prepare(rng)

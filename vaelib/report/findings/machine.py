@@ -71,7 +71,9 @@ def precision(summary: Summary, best: FinishedRun) -> str:
     costs = []
     for name in dict.fromkeys([usual, *(run.record["provenance"]["precision"] for run in runs)]):
         if told := [cost for kind in COMPARED if (cost := _cost(kind, runs, name))]:
-            costs.append(f"{'TF32' if name == 'tf32' else name} minus float32: {'; '.join(told)}.")
+            costs.append(
+                f"{'TF32' if name == 'tf32' else name}{_emulated(name, runs)} minus float32: {'; '.join(told)}."
+            )
     if not costs:
         return PRECISIONS[usual]
     return (
@@ -92,6 +94,13 @@ def _cost(kind: Compared, runs: list[FinishedRun], precision: str) -> str:
     slower = f" (float32 took {longer:.1f} times as long)" if longer > SLOWER else ""
     what = kind.words.format(model=names.network(pairs[0][0].config.get("architecture", "")))
     return f"{what} {as_text(mean, half)} {kind.unit}{slower}"
+
+
+def _emulated(precision: str, runs: list[FinishedRun]) -> str:
+    """A remark in brackets where runs in this precision had its rounding without its instructions."""
+    provenances = [run.record["provenance"] for run in runs]
+    devices = [p["device"] for p in provenances if p["precision"] == precision and p.get("emulated", False)]
+    return f" (emulated on {_each(devices)}: products summed in float32, then rounded)" if devices else ""
 
 
 def _pairs(runs: list[FinishedRun], precision: str) -> list[tuple[FinishedRun, FinishedRun]]:
