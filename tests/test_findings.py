@@ -96,7 +96,9 @@ def test_every_device_is_named_where_a_scale_was_computed_on_two(tmp_path):
     }
     said, _ = words_of_machine(tmp_path, runs)
     assert said["provenance"]["device"] == "A processor and Another"
-    assert said["provenance"]["commit"] == "0123456789"
+    assert said["provenance"]["cost"].startswith("1 run in ") and said["provenance"]["cost"].endswith(" on Another")
+    assert " on A processor and 1 run in " in said["provenance"]["cost"]
+    assert said["provenance"]["commit"] == "0123456789" and said["provenance"]["other_commits"] == ""
     assert said["timing"] == "measured on A processor, 8 processor threads a run, one run at a time"
 
 
@@ -123,7 +125,15 @@ def test_code_that_was_not_committed_is_told_of(commits, changes, tmp_path):
         "task/any": made_up_scale.record({}, {}, **second),
     }
     said, _ = words_of_machine(tmp_path, runs)
-    assert said["provenance"]["commit"] == (commits[0] or "unknown") and said["provenance"]["changes"] == changes
+    assert said["provenance"]["commit"] == (commits[0] or "unknown").rstrip("+")
+    assert said["provenance"]["changes"] == changes
+
+
+def test_every_commit_that_runs_were_computed_from_is_named(tmp_path):
+    runs = {f"vae/mlp-seed{i}": made_up_scale.vae("mlp", 130.0, i, {"commit": c}) for i, c in enumerate("abbc")}
+    said, _ = words_of_machine(tmp_path, runs)
+    assert said["provenance"]["commit"] == "a"
+    assert said["provenance"]["other_commits"] == ", 2 runs from `b`, 1 run from `c`"
 
 
 def test_the_cost_of_the_usual_precision_is_told_by_twins_in_float32(tmp_path):
@@ -183,10 +193,22 @@ def test_the_cost_of_every_precision_that_a_scale_names_is_told_and_a_run_that_c
     )
 
 
-def test_an_emulated_precision_is_called_so(tmp_path):
-    half = {"precision": "bfloat16", "emulated": True, "device": "An old processor"}
+def test_twins_on_different_devices_are_none(tmp_path):
     runs = {
-        "vae/mlp-seed0": made_up_scale.vae("mlp", 129.0, 0, {"precision": "float32"}),
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 130.0),
+        "vae/mlp-float32-seed0": made_up_scale.vae(
+            "mlp", 129.0, 0, {"precision": "float32", "device": "Another"}, precision="float32"
+        ),
+    }
+    assert " minus " not in words_of_machine(tmp_path, runs)[1]
+
+
+def test_an_emulated_precision_is_called_so(tmp_path):
+    old = {"device": "An old processor", "precision": "float32"}
+    half = old | {"precision": "bfloat16", "emulated": True}
+    runs = {
+        "vae/mlp-seed0": made_up_scale.vae("mlp", 130.0, 0, {"precision": "float32"}),
+        "vae/mlp-float32-seed0": made_up_scale.vae("mlp", 129.0, 0, old, precision="float32"),
         "vae/mlp-bfloat16-seed0": made_up_scale.vae("mlp", 129.25, 0, half, precision="bfloat16"),
     }
     _, precision = words_of_machine(tmp_path, runs)

@@ -54,6 +54,15 @@ def test_other_trainings_have_their_images_length_and_weights(summary):
     assert arms == ["classifier in an arm", "6,000", "500 and 1,000 updates", "–"] and not table.duplicated().any()
 
 
+def test_a_precision_that_a_run_names_is_no_variation_of_the_training(vaes):
+    table = tables.results(vaes, published_likelihoods())
+    conv = vaes[vaes.model == "conv"]
+    exact = conv.assign(model="conv, float32", precision="float32").rename(index="{}-float32".format)
+    draws = conv.assign(model="conv, 8 draws", importance_samples=8).rename(index="{}-draws".format)
+    both = tables.results(pd.concat([vaes, exact, draws]), published_likelihoods())
+    assert set(both.model) - set(table.model) == {"conv, 8 draws"}
+
+
 def test_results_are_ranked_by_protocol_with_the_published_rows_below(vaes):
     table = tables.results(vaes, published_likelihoods())
     assert table.columns.tolist() == list(tables.RESULTS)

@@ -114,11 +114,11 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
     Those of models trained by the ELBO, best first on validation images: `objectives` has the others. Under protocol A
     the plain runs come first, and the best of them is what the report calls the best; variations of their training are
-    a group of their own.
+    a group of their own. A precision that a run names is none: `findings.machine` tells what it changes.
     """
     rows = []
     trained, plain = vaes[vaes.objective == "elbo"], plain_runs(vaes)
-    varied = trained[trained.protocol == "A"].drop(plain.index)
+    varied = trained[(trained.protocol == "A") & (trained.precision == "auto") & ~trained.index.isin(plain.index)]
     groups = {"A": {"this report": plain, "variations of the training": varied},
               "B": {"this report": trained[trained.protocol == "B"]},
               "C": {"densities, this report": trained[trained.protocol == "C"]}}  # fmt: skip

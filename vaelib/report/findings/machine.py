@@ -1,7 +1,8 @@
 """What the numbers were computed with, and what that cost, as the records tell."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pandas as pd
 from vaelib.measure.intervals import mean_interval
 from vaelib.report import names
 from vaelib.report.summary import FinishedRun, Summary
-from vaelib.report.words import as_text, counted
+from vaelib.report.words import as_text, counted, listed
 
 PRECISIONS = {
     "bfloat16": "Matrix products in training ran in bfloat16, all measurements in float32.",
@@ -39,25 +40,35 @@ COMPARED = (
 
 
 def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
-    """Devices, commit and version, and in a half-sentence what lay behind the seconds of training."""
-    timed = [run.record["provenance"] for run in summary.runs("vae")]
+    """Devices, commits and version, and in a half-sentence what lay behind the seconds of training."""
+    vaes = summary.runs("vae")
+    usual = [run for run in vaes if run.config["precision"] == "auto"] or vaes  # the others' seconds stand nowhere
+    timed = [run.record["provenance"] for run in usual]
     threads = _each(record["threads"] for record in timed)
     together = max(record["runs_side_by_side"] for record in timed)
     devices = _each(record["provenance"]["device"] for record in summary.records.values())
-    busy = _duration(_busy(summary.records.values()))
     return {
         "provenance": {
             "torch": best.record["provenance"]["versions"]["torch"],
             "device": devices,
             "date": _date(max(_finished(record) for record in summary.records.values())),
             "runs": len(summary.records),
-            "cost": f"{counted(len(summary.records), 'run')} in {busy} on {devices}",
+            "cost": listed(_cost_by_device(summary.records.values())),
             **_commit(summary, best),
         },
         "timing": f"measured on {_each(record['device'] for record in timed)}, "
         f"{'one processor thread' if threads == '1' else f'{threads} processor threads'} a run, "
         f"{'one run at a time' if together == 1 else f'up to {together} runs side by side'}",
     }
+
+
+def _cost_by_device(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """How many runs each device computed, and the time that they took on it."""
+    of_device = defaultdict(list)
+    for record in records:
+        of_device[record["provenance"]["device"]].append(record)
+    for device, own in of_device.items():
+        yield f"{counted(len(own), 'run')} in {_duration(_busy(own))} on {device}"
 
 
 def precision(summary: Summary, best: FinishedRun) -> str:
@@ -104,7 +115,7 @@ def _emulated(precision: str, runs: list[FinishedRun]) -> str:
 
 
 def _pairs(runs: list[FinishedRun], precision: str) -> list[tuple[FinishedRun, FinishedRun]]:
-    """Runs in this precision, each with its twin in float32, which differs in nothing else.
+    """Runs in this precision, each with its twin in float32 on the same device, which differs in nothing else.
 
     Where "auto" is this precision, a run that names it besides is the same once more, and makes no second pair.
     """
@@ -113,17 +124,30 @@ def _pairs(runs: list[FinishedRun], precision: str) -> list[tuple[FinishedRun, F
 
     def trained(precision: str) -> dict[str, FinishedRun]:
         like = [run for run in runs if run.record["provenance"]["precision"] == precision]
-        return {json.dumps({**run.config, "run_dir": "", "precision": ""}, sort_keys=True): run for run in like}
+        return {_but_for_precision(run): run for run in like}
 
     fast, slow = trained(precision), trained("float32")
     return [(fast[config], slow[config]) for config in slow if config in fast]
 
 
+def _but_for_precision(run: FinishedRun) -> str:
+    """What twins share: their parameters, and where they were computed."""
+    known = run.config | {"run_dir": "", "precision": "", "computed on": run.record["provenance"]["device"]}
+    return json.dumps(known, sort_keys=True)
+
+
 def _commit(summary: Summary, best: FinishedRun) -> dict[str, str]:
-    """The best run's commit, and a half-sentence where the code of any run was not what its commit holds."""
-    changed = any(str(record["provenance"]["commit"]).endswith("+") for record in summary.records.values())
+    """The best run's commit, those of the others, and a half-sentence where the code was not what a commit holds."""
+    provenances = [record["provenance"] for record in summary.records.values()]
+    changed = any(str(provenance["commit"]).endswith("+") for provenance in provenances)
+    first, *commits = (
+        (provenance["commit"] or "unknown").rstrip("+")[:10] for provenance in (best.record["provenance"], *provenances)
+    )
+    others = Counter(commit for commit in commits if commit != first)
+    told = "".join(f", {counted(number, 'run')} from `{commit}`" for commit, number in others.items())
     return {
-        "commit": (best.record["provenance"]["commit"] or "unknown")[:10],
+        "commit": first,
+        "other_commits": told,
         "changes": ", with changes that are not committed" if changed else "",
     }
 
