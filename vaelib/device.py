@@ -79,7 +79,7 @@ def emulated(precision: str, device: torch.device) -> bool:
 class EmulatedBfloat16(TorchDispatchMode):
     """Within it, products of bfloat16 are summed in float32 and their results rounded, as by native instructions.
 
-    It takes up to a third longer than float32; torch's own way on a processor without the instructions, five to ten times.
+    It takes up to a third longer than float32; torch's own way, where the instructions are missing, five to ten times.
     """
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
