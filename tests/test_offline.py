@@ -9,6 +9,7 @@ import small_model
 import torch
 from torch import nn
 
+from vaelib import data
 from vaelib.exact.inference import gaussian_elbo
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.measure import offline, portable
@@ -19,6 +20,11 @@ from vaelib.models.vae import VAE, log_normal
 @pytest.fixture(scope="module")
 def small(mnist):
     return small_model.make(mnist["train"], mnist["test"])
+
+
+def in_16_bits(values):
+    """Whole numbers as an Int16Array has them."""
+    return (values + 2**15) % 2**16 - 2**15
 
 
 def unpacked(arrays):
@@ -33,8 +39,8 @@ def unpacked(arrays):
             found[name] = np.frombuffer(part, "u1" if kind == "bytes" else "<f4").reshape(shape)
             continue
         low, high = np.frombuffer(part, "u1").astype(int).reshape(2, *shape)
-        values = (((low + 256 * high + 2**15 - 128) % 2**16) - 2**15).reshape(shape)
-        found[name] = values.cumsum(1) if kind == "differences" else values
+        values = (low + 256 * high - 128).reshape(shape)
+        found[name] = in_16_bits(values.cumsum(1) if kind == "differences" else values)
     assert not body
     return header, found
 
@@ -100,21 +106,54 @@ def test_the_page_has_the_numbers_that_it_was_given(small):
     assert (arrays["grey"] == grey.numpy()).all()
 
 
-def test_the_table_has_log_p_of_image_and_latent(small):
-    header, arrays = unpacked(small.arrays)
-    side, reach = header["table"]["side"], header["table"]["reach"]
+def errors(model, x, arrays, side, reach):
+    """By how much the table's log p(x, z) is off where the mass of x is, and log p(x, z) at all its latents."""
     axis = ((np.arange(side) + 0.5) / side * 2 - 1) * reach
     up, across = np.meshgrid(axis, axis, indexing="ij")
     z = torch.tensor(np.stack([across.ravel(), up.ravel()], 1), dtype=torch.float32)
-    x = small.test.pixels[:20]
     with torch.no_grad():
-        expected = small.model.likelihood.log_prob(x[:, None], small.model.decode(z)) + log_normal(z)
-    terms = x.numpy() @ (arrays["table.basis"] * arrays["table.steps"][:, None]).T
-    scores = (x.numpy() @ arrays["table.centre"])[:, None] - arrays["table.offset"]
+        expected = (model.likelihood.log_prob(x[:, None], model.decode(z)) + log_normal(z)).numpy()
+    statistics = model.likelihood.statistics(x).numpy()
+    terms = statistics @ (arrays["table.basis"] * arrays["table.steps"][:, None]).T
+    scores = (statistics @ arrays["table.centre"])[:, None] - arrays["table.offset"]
     scores = scores + terms @ arrays["table.coefficients"] * arrays["table.term_step"]
-    heavy = expected.numpy() > expected.amax(1, keepdim=True).numpy() - 10
-    error = (scores - expected.numpy())[heavy]
+    return (scores - expected)[expected > expected.max(1, keepdims=True) - 10], expected
+
+
+def test_the_table_has_log_p_of_image_and_latent(small):
+    header, arrays = unpacked(small.arrays)
+    error, _ = errors(small.model, small.test.pixels[:20], arrays, **header["table"])
     assert np.sqrt((error**2).mean()) < 0.3  # with the rounding of the weights
+
+
+@pytest.mark.slow
+def test_a_table_of_numbers_that_leave_16_bits_has_larger_steps(mnist, monkeypatch):
+    monkeypatch.setattr(offline, "SIDE", 24)
+    torch.manual_seed(0)
+    model, x = VAE("mlp", likelihood="gaussian").eval(), data.grey(mnist["test"].take(100).images).flatten(1)
+    with torch.no_grad():
+        for weights in model.decoder.parameters():
+            weights *= 2.5
+        offline._add_table(packed := offline.Packed(), model, x, 5.0)
+    header = json.dumps({"arrays": packed.described}).encode()
+    body = zlib.compress(b"".join(packed.parts))
+    _, arrays = unpacked({"page.header": np.frombuffer(header, "u1"), "page.body": np.frombuffer(body, "u1")})
+    assert np.abs(arrays["table.basis"]).max() == np.abs(arrays["table.coefficients"]).max() == offline.LARGEST
+    error, expected = errors(model, x[:20], arrays, 24, 5.0)
+    assert np.sqrt((error**2).mean()) < 1e-4 * expected.std()
+
+
+@pytest.mark.parametrize("differences", [False, True])
+def test_whole_numbers_of_16_bits_come_back_and_none_beyond_them_is_packed(differences):
+    numbers, packed = np.array([[-1, 1, 0, 1, -1, 1]]) * offline.LARGEST, offline.Packed()
+    packed.add("extreme", numbers, differences)
+    low, high = np.frombuffer(b"".join(packed.parts), "u1").astype(int).reshape(2, -1)
+    read = low + 256 * high - 128
+    assert (in_16_bits(read.cumsum() if differences else read) == numbers).all()
+    for wrong in (numbers + 1, numbers - 1, np.array([[np.nan]])):
+        with pytest.raises(ValueError, match=r"wrong has whole numbers up to .*; a page has them to 32767"):
+            packed.add("wrong", wrong, differences)
+    assert list(packed.described) == ["extreme"]
 
 
 def test_what_rounding_costs_is_what_the_page_tells(small):

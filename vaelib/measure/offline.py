@@ -32,6 +32,7 @@ TERMS = 160  # of eta's expansion
 TERM_STEP = 0.08  # nats by which a test image's score moves with a step of one coefficient, root mean square
 BASIS_ERROR = 0.05  # nats, root mean square: what rounding the b_k costs an image with INK pixels
 INK = 100
+LARGEST = 2**15 - 1  # of whole numbers, of either sign: the page has 16 bits for each
 RIDGE = 0.01  # added to the pixels' second moments: an image to come may have ink where no test image has
 REACH = (4.75, 6.0)  # the least and the most that the table covers to every side
 MARGIN = 0.3  # from the outermost latent means to the table's edge
@@ -139,9 +140,13 @@ class Packed:
     def add(self, name: str, values: np.ndarray, differences: bool = False) -> None:
         """Add an array of bytes, of float32, or (of any other type) of whole numbers of 16 bits.
 
-        With `differences` each number is stored as its difference from the one before it in its row.
+        With `differences` each number is stored as its difference from the one before it in its row. A difference may
+        leave 16 bits: the page's sum of such numbers comes back into them. Raises `ValueError` for a number that does
+        not fit.
         """
         kind = {np.dtype(np.uint8): "bytes", np.dtype(np.float32): "floats"}.get(values.dtype, "integers")
+        if kind == "integers" and not (np.abs(values) <= LARGEST).all():  # nor does NaN fit
+            raise ValueError(f"{name} has whole numbers up to {np.abs(values).max():.3g}; a page has them to {LARGEST}")
         self.described[name] = ("differences" if differences else kind, list(values.shape))
         if kind != "integers":
             self.parts.append(np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes())
@@ -191,6 +196,9 @@ def _add_table(packed: Packed, model: VAE, x: Float[Tensor, "images 784"], reach
 
     The expansion is that of least error in T(x) . eta(z), not in eta: the singular vectors of eta times the root of
     the images' second moments. Rows of the table run upwards in z_2, within a row z_1 rises.
+
+    A term whose numbers would be too large has larger steps. The page knows one step for all c_k, so those of c_k that
+    are larger stand in the steps of b_k, with which they are multiplied.
     """
     axis = ((torch.arange(SIDE, device=x.device) + 0.5) / SIDE * 2 - 1) * reach
     z = torch.cartesian_prod(axis, axis).flip(1)
@@ -207,13 +215,19 @@ def _add_table(packed: Packed, model: VAE, x: Float[Tensor, "images 784"], reach
     coefficients = weighted @ directions  # [latents, terms]
     basis = (vectors * values.rsqrt()) @ directions  # [terms of eta, terms]
     spread = coefficients.square().mean(0).sqrt()
-    steps = BASIS_ERROR * (12 / (INK * TERMS)) ** 0.5 / spread.clamp(min=1e-6)
+    steps = _fitting(BASIS_ERROR * (12 / (INK * TERMS)) ** 0.5 / spread.clamp(min=1e-6), basis)
+    term_steps = _fitting(torch.full_like(steps, TERM_STEP), coefficients)
     packed.add("table.centre", centre.cpu().numpy())
     packed.add("table.basis", (basis / steps).T.round().cpu().numpy())
-    packed.add("table.steps", steps.float().cpu().numpy())
-    packed.add("table.coefficients", (coefficients / TERM_STEP).T.round().cpu().numpy(), differences=True)
+    packed.add("table.steps", (steps * term_steps / TERM_STEP).float().cpu().numpy())
+    packed.add("table.coefficients", (coefficients / term_steps).T.round().cpu().numpy(), differences=True)
     packed.add("table.term_step", np.array([TERM_STEP], np.float32))
     packed.add("table.offset", (log_partition - log_normal(z)).cpu().numpy())
+
+
+def _fitting(steps: Float[Tensor, " terms"], values: Float[Tensor, "rows terms"]) -> Float[Tensor, " terms"]:
+    """The steps, each where it has to be so much larger that no value of its term is more than LARGEST of it."""
+    return steps.maximum(values.abs().amax(0) / LARGEST)
 
 
 def _cost(small: VAE, x: Float[Tensor, "images 784"], test: Test) -> dict[str, Any]:
