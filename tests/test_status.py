@@ -51,6 +51,9 @@ def test_it_says_what_would_run_why_and_for_how_long(tmp_path: Path):
     said = status(toy)
     assert "1 of 3 runs would run, about 1 min 15 s with 2 at a time" in said
     assert "1 run: vaelib/room/own.py changed" in said and "its report would be built again\n" in said
+    toy.edit("vaelib/room/own.py", "deep as below", "deep")
+    write(toy.results / "alpha" / "one" / "metrics.json", "newer than what was made of it")
+    assert "toy: 1 of 3 runs would run" in (said := status(toy)) and "1 run: what they need has run since" in said
     assert said.endswith("since this is no git checkout with the project's history\n")
 
 

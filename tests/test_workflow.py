@@ -84,7 +84,7 @@ def test_nothing_runs_again_if_only_words_times_and_outputs_changed(toy: Toy):
     notebook.write_text(json.dumps(content))
     code, output, started = toy.build()
     assert (code, started) == (0, set())
-    assert re.match(r"Report at scale toy: 3 runs\nUp to date after \d+ s:\n", output)  # the device was not asked for
+    assert re.match(r"Report at scale toy: 3 runs\nUp to date after \d+ s:\n", output)  # of the device nothing is said
 
 
 @pytest.mark.slow
@@ -119,6 +119,30 @@ def test_a_changed_parameter_and_a_deleted_record_are_noticed(toy: Toy):
     (toy.results / "alpha/two/metrics.json").unlink()
     assert toy.stale() == {"alpha/two", "beta/one"} | REST
     assert sorted(toy.due()) == ["1 run: parameters changed", "1 run: without a result so far"]
+
+
+@pytest.mark.slow
+def test_what_needs_a_run_is_due_when_a_build_ended_between_the_two_and_so_is_what_needs_that(toy: Toy):
+    toy.edit("workflow/scales/toy.yaml", "alpha/one}}", "alpha/one}}\n      two: {needs: {alpha_run: beta/one}}")
+    assert toy.build()[0] == 0 and toy.stale() == set() and toy.due() == []
+    write(toy.results / "alpha/one/metrics.json", "what it has measured since")
+    assert toy.stale() == {"beta/one", "beta/two"} | REST
+    assert toy.due() == ["1 run: what they need has run since", "1 run: what they need runs again"]
+
+
+@pytest.mark.slow
+def test_whatever_runs_snakemake_starts_they_share_an_accelerator_by_its_memory(toy: Toy):
+    write(toy.folder / "device.json", json.dumps({"device": "Toy 16 GB", "type": "cuda", "memory": 16e9 + 1}))
+    toy.edit("workflow/Snakefile", "--threads {threads}", "--threads  {threads}")  # of which `due` knows nothing
+    toy.command += ["--cores", "9"]
+    code, _, started = toy.build()
+    assert (code, started) == (0, RUNS | REST)
+    assert {side_by_side(toy, run) for run in RUNS} == {"4"}
+
+
+def side_by_side(toy: Toy, run: str) -> str:
+    """How many runs shared the device, as a run was told."""
+    return json.loads((toy.results / run / "metrics.json").read_text())["VAELIB_RUNS_SIDE_BY_SIDE"]
 
 
 @pytest.mark.slow
@@ -238,6 +262,7 @@ def test_a_run_that_finished_while_snakemake_was_killed_does_not_run_again(toy: 
     assert toy.stale() >= {"alpha/one"}, "by itself Snakemake would run it again"
     code, output, started = toy.build()
     assert (code, started) == (0, set()), output
+    assert toy.due() == []  # although beta/one is older than this record, which was touched
     toy.edit("workflow/scales/toy.yaml", "value: 1", "value: 1.5")
     assert toy.stale() == {"alpha/one", "beta/one"} | REST
 

@@ -6,7 +6,6 @@ lets no process outlive it, and says in the end where the report is or what fail
 """
 
 import argparse
-import base64
 import contextlib
 import fcntl
 import os
@@ -102,17 +101,10 @@ def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
 def unnoticed(runs: Mapping[str, plans.Run], results: Path, due: Mapping[str, str]) -> list[str]:
     """The records of runs that finished while Snakemake was being killed, so that it took no notice.
 
-    It holds them for cut short, and would delete them. A record that is older than one that it comes from is no such.
+    It holds them for cut short, and would delete them. That of a run that is due, for whatever reason, is no such.
     """
-    marks = results / ".snakemake" / "incomplete"
-    records = {run: f"{run}/metrics.json" for run in runs if run not in due}
-    times = {run: (results / record).stat().st_mtime_ns for run, record in records.items()}
-    return [
-        record
-        for run, record in records.items()
-        if (marks / base64.urlsafe_b64encode(record.encode()).decode()).is_file()
-        and all(times[needed] <= times[run] for needed in runs[run].needed)
-    ]
+    marked = [run for run in runs if identity.kept_by_snakemake(results, "incomplete", run).is_file()]
+    return [f"{run}/metrics.json" for run in marked if run not in due]
 
 
 def acknowledge(command: list[str], records: list[str]) -> None:
@@ -180,9 +172,9 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
         print(f"Report at scale {scale}{about}: {len(plan.runs)} runs", flush=True)
         for line in identity.not_as_committed(plan.runs, PROJECT):
             print(line, flush=True)
-        shares = machine.on_processor(cores)
+        # Asked for even where no run is due: what starts is up to Snakemake, which has more reasons than are told here.
+        shares = machine.on_cluster(on) if profile else machine.find_out(PROJECT, cores)
         if due := identity.why_due(plan.runs, PROJECT, results):
-            shares = machine.on_cluster(on) if profile else machine.find_out(PROJECT, cores)
             print(*identity.reasons(due), shares.said, sep="\n", flush=True)
         measured = plan.measured(results)
         mean = statistics.fmean(measured.values()) if measured else 1.0

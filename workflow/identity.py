@@ -5,6 +5,7 @@ and each module that it computes with. Snakemake runs again what has another ide
 it in the run's folder, so that the next build can say what has changed.
 """
 
+import base64
 import hashlib
 import importlib.metadata
 import json
@@ -18,6 +19,7 @@ from watch import IDENTITY
 
 from vaelib import archives, sources
 
+RESULT = ("metrics.json", "notebook.ipynb")  # what a finished run leaves, its record first
 NAMED = 3  # how many files are named in a line; of more, the rest is counted
 
 
@@ -40,13 +42,20 @@ def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> dict[str, 
     due: dict[str, str] = {}
     for name in _needed_first(runs):
         run, folder = runs[name], results / name
-        if not all((folder / file).is_file() for file in ("metrics.json", "notebook.ipynb")):
+        if not all((folder / file).is_file() for file in RESULT):
             due[name] = "without a result so far"
         elif changed := _changed(folder / IDENTITY, json.loads(of_run(run, project))):
             due[name] = changed
         elif set(run.needed) & set(due):
             due[name] = "what they need runs again"
+        elif any(_newer(needed, name, results) for needed in run.needed):
+            due[name] = "what they need has run since"
     return due
+
+
+def kept_by_snakemake(results: Path, kind: str, run: str) -> Path:
+    """Where Snakemake keeps `metadata` of a run's record, or the mark that it is `incomplete`."""
+    return results / ".snakemake" / kind / base64.urlsafe_b64encode(f"{run}/{RESULT[0]}".encode()).decode()
 
 
 def reasons(due: Mapping[str, str]) -> list[str]:
@@ -102,6 +111,22 @@ def _needed_first(runs: Mapping[str, Run]) -> list[str]:
     for name in runs:
         add(name)
     return list(ordered)
+
+
+def _newer(needed: str, run: str, results: Path) -> bool:
+    """Whether a needed run's record is newer than a run's result, and says something else than the run has read.
+
+    That is Snakemake's own rule: of a record that was copied or touched, the time alone is new.
+    """
+    record = results / needed / RESULT[0]
+    if record.stat().st_mtime_ns <= min((results / run / file).stat().st_mtime_ns for file in RESULT):
+        return False
+    now = hashlib.sha256(record.read_bytes()).hexdigest()
+    try:
+        known = json.loads(kept_by_snakemake(results, "metadata", run).read_text(encoding="utf-8"))
+        return known["input_checksums"][f"{needed}/{RESULT[0]}"] != f"sha256:{now}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # what it has read is not known
 
 
 def _changed(file: Path, now: Mapping[str, str]) -> str:
