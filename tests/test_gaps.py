@@ -26,11 +26,24 @@ class Folded(LinearGaussian):
         return super().decode(torch.cat([z[..., :1].abs(), z[..., 1:]], dim=-1))
 
 
+class Halves(LinearGaussian):
+    """Negative z_1 decode like positive ones of twice the size: posteriors have two modes, one half as wide."""
+
+    def decode(self, z):
+        along = z[..., :1]
+        return super().decode(torch.cat([torch.where(along < 0, -2 * along, along), z[..., 1:]], dim=-1))
+
+
+def with_nodes(model, x):
+    """log p(x) of the images, and their exact posteriors."""
+    return exact_log_likelihood(model, x, keep_nodes=torch.ones(len(x), dtype=torch.bool))
+
+
 def measured(model, count=5):
     """Images, their exact log p(x), and how the gap splits."""
     x = images_near(model, count)
-    log_px = exact_log_likelihood(model, x).log_px
-    return x, log_px, split_gap(model, x, log_px)
+    exact = with_nodes(model, x)
+    return x, exact.log_px, split_gap(model, x, exact)
 
 
 def climbed(model, x, q, steps=STEPS):
@@ -74,7 +87,7 @@ def test_the_best_gaussian_is_found_however_narrow_and_slanted_the_posterior_is(
     model = with_posterior(ratio * narrow, narrow, degrees, (0.7, -0.4), shift=3.0, stretch=2.0)
     x = images_near(model, 20, spread=0.2)
     optimum = correlation_loss(model)
-    gaps = split_gap(model, x, model.log_px(x).float())
+    gaps = split_gap(model, x, with_nodes(model, x)._replace(log_px=model.log_px(x).float()))
     for q in (gaps.best, climbed(model, x, model.posterior(x)), lookup(model, x, steps=STEPS)):
         excess = model.gap(x, q) - optimum
         assert excess.max() < 0.01, (excess.max(), optimum)
@@ -119,8 +132,8 @@ def test_gaps_of_a_network_are_not_negative_and_add_up_to_what_the_elbo_misses(m
     for parameter in model.decoder.parameters():
         parameter.data *= 3
     x = mnist["test"].images[:4].flatten(1).gt(127).float()
-    log_px = exact_log_likelihood(model, x).log_px
-    gaps = split_gap(model, x, log_px)
+    exact = with_nodes(model, x)
+    log_px, gaps = exact.log_px, split_gap(model, x, exact)
     assert (gaps.amortisation >= 0).all() and (gaps.approximation > -1e-3).all()
     with torch.no_grad():
         q = model.posterior(x)
@@ -142,7 +155,7 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
     settings = Settings(epochs=2, batch_size=50, learning_rate=4e-3)
     list(train(VAELoss(model), mnist["train"].take(5000), None, settings))
     x = data.evaluation_pixels(mnist["test"].images[:20], "A")
-    gaps = split_gap(model, x, exact_log_likelihood(model, x).log_px)
+    gaps = split_gap(model, x, with_nodes(model, x))
     rng = torch.Generator().manual_seed(0)
     with torch.no_grad():
         q = model.posterior(x)
@@ -157,5 +170,23 @@ def test_the_gaps_of_a_trained_network_add_up_to_log_px_by_independent_draws(mni
 def test_of_two_equal_modes_the_best_gaussian_takes_one_and_loses_log_two(shift):
     model = Folded([[10.0, 0.0], [0.0, 5.0]], shift=shift)  # with the encoder on a mode, or far from both
     x = torch.tensor([[10.0, 1.0], [15.0, -2.0]])
-    gaps = split_gap(model, x, exact_log_likelihood(model, x).log_px)
+    gaps = split_gap(model, x, with_nodes(model, x))
     torch.testing.assert_close(gaps.approximation, torch.full((2,), math.log(2)), rtol=0, atol=0.01)
+
+
+def test_of_two_unequal_modes_the_best_gaussian_takes_the_heavier_even_where_the_other_is_denser():
+    model = Halves([[10.0, 0.0], [0.0, 5.0]], shift=-40.0)  # with the encoder far from both
+    x = torch.tensor([[10.0, 1.0], [8.0, -2.0]])
+    gaps = split_gap(model, x, with_nodes(model, x))
+    wide, narrow = x[:, 0] / 10, -x[:, 0] / 20  # where the modes are, nearly; as Gaussians they weigh by their width
+    lighter = 0.5 * ((wide**2 - narrow**2) / 2).exp()
+    assert (lighter < 1).all() and (lighter / 0.5 > 1).all()  # lighter, but denser
+    torch.testing.assert_close(gaps.approximation, lighter.log1p(), rtol=0, atol=0.02)
+    assert (gaps.best.mean[:, 0] > 0).all()
+
+
+def test_gaps_are_refused_without_the_exact_posteriors():
+    model = with_posterior(0.3, 0.1, 45)
+    x = images_near(model, 2)
+    with pytest.raises(ValueError, match="keep_nodes"):
+        split_gap(model, x, exact_log_likelihood(model, x))

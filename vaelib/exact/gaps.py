@@ -11,11 +11,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaelib.exact.inference import gaussian_elbo, lookup
+from vaelib.exact.quadrature import Exact
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.fitting import Fit, climb, expand
 
 STEPS = 12  # of each fit: the last few move no ELBO by a thousandth
-SIDE = 256  # of the table: with 128 a few images in a thousand are fitted at a wrong place
+SIDE = 256  # of the table: with 128 a few more images in a thousand are fitted at a wrong place
+SQUARE = 0.25  # side of the squares of which one holds most of an image's posterior: several widths of most
 
 
 class Gaps(NamedTuple):
@@ -38,18 +40,45 @@ class Gaps(NamedTuple):
 
 
 @torch.no_grad()
-def split_gap(model: VAE, x: Float[Tensor, "images pixels"], log_px: Float[Tensor, " images"]) -> Gaps:
-    """Both gaps of every image, whose exact log p(x) is given.
+def split_gap(model: VAE, x: Float[Tensor, "images pixels"], exact: Exact) -> Gaps:
+    """Both gaps of every image, whose exact log p(x) is given with its nodes.
 
-    The best Gaussian is looked for from the encoder's q and from a table, which knows nothing of it; each image keeps
-    the better of the two fits and of q itself.
+    The best Gaussian is looked for from the encoder's q, in a table of decoded latents, and from where the exact
+    posterior has most of its mass; each image keeps the best of the three fits and of q itself.
     """
     q = model.posterior(x)
-    fits = climb(model, x, Fit(q, expand(model, x, q)), STEPS).q, lookup(model, x, SIDE, STEPS)
     best, best_elbo = q, elbo = q, gaussian_elbo(model, x, q)
-    for fit in fits:
+    starts = q, heaviest_square(exact, q)
+    fits = [climb(model, x, Fit(start, expand(model, x, start)), STEPS).q for start in starts]
+    for fit in (*fits, lookup(model, x, SIDE, STEPS)):
         value = gaussian_elbo(model, x, fit)
         better = value > best_elbo
         best = Posterior(*(torch.where(better[:, None], new, old) for new, old in zip(fit, best, strict=True)))
         best_elbo = torch.where(better, value, best_elbo)
-    return Gaps(log_px, elbo, best_elbo, best)
+    return Gaps(exact.log_px, elbo, best_elbo, best)
+
+
+def heaviest_square(exact: Exact, otherwise: Posterior) -> Posterior:
+    """Mean and variance of each image's exact posterior within that square of the plane which holds most of it.
+
+    Where a posterior lies in several spots, that is the heaviest of them, not the one of highest density. An image of
+    which no node was kept, since its posterior is narrower than the finest step, gets what it is `otherwise`. Raises
+    `ValueError` where there are no nodes at all.
+    """
+    image, z, log_joint, log_area = exact.nodes
+    if len(image) == 0:
+        raise ValueError("the exact posteriors are needed: compute log p(x) with keep_nodes")
+    mass = (log_joint + log_area - exact.log_px[image]).exp()
+    of_square = torch.cat([image[:, None], (z / SQUARE).floor().long()], dim=1)
+    squares, square = of_square.unique(dim=0, return_inverse=True)
+    total = mass.new_zeros(len(squares)).index_add(0, square, mass)
+    most = torch.zeros_like(exact.log_px).scatter_reduce(0, squares[:, 0], total, "amax")
+    weight = torch.where(total[square] == most[image], mass / most[image], 0.0)[:, None]
+
+    def mean(values: Float[Tensor, "nodes 2"]) -> Float[Tensor, "images 2"]:
+        return values.new_zeros(len(most), 2).index_add(0, image, weight * values)
+
+    centre = mean(z)
+    variance = mean((z - centre[image]).square() + log_area.exp()[:, None] / 12)  # a node stands for a whole cell
+    found = (most > 0)[:, None]
+    return Posterior(centre.where(found, otherwise.mean), variance.log().where(found, otherwise.log_variance))

@@ -13,7 +13,7 @@ from vaelib.exact.aggregate import hole_share
 from vaelib.exact.gaps import split_gap
 from vaelib.exact.importance import importance_bound, importance_weights
 from vaelib.exact.inference import best_of_nine, gaussian_elbo, lookup
-from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.exact.quadrature import Exact, exact_log_likelihood
 from vaelib.measure import collapse, metrics
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence
@@ -83,7 +83,8 @@ def likelihood(
         more = {name: data.evaluation_pixels(own.images, protocol) for name, own in (others or {}).items()}
         extra = identities.pixels(images) if protocol in "AB" else x[:0]
         sizes = [len(block) for block in (x, *more.values(), extra)]
-        keep_nodes = torch.arange(sum(sizes)) >= sum(sizes) - len(extra)
+        place = torch.arange(sum(sizes))
+        keep_nodes = (place < len(few)) | (place >= sum(sizes) - len(extra))
         together = exact_log_likelihood(model, torch.cat([x, *more.values(), extra]), keep_nodes=keep_nodes)
         result, *of_others, of_extra = map(together.part, itertools.accumulate(sizes, initial=0), sizes)
         for name, of_other in zip(more, of_others, strict=True):
@@ -91,7 +92,7 @@ def likelihood(
             numbers[f"exact_nll_{name}"] = -of_other.log_px.mean()
         if len(extra):
             numbers |= identities.measure(model, images, of_extra)
-        each |= {"log_px": result.log_px, "error": result.error} | _answers(model, few, result.log_px[: len(few)])
+        each |= {"log_px": result.log_px, "error": result.error} | _answers(model, few, result.part(0, len(few)))
         numbers |= {
             "exact_nll": -result.log_px.mean(),
             "exact_nll_error": result.error.mean(),
@@ -106,9 +107,9 @@ def likelihood(
     return {name: float(value) for name, value in numbers.items()}, each
 
 
-def _answers(model: VAE, x: Tensor, log_px: Tensor) -> dict[str, Tensor]:
+def _answers(model: VAE, x: Tensor, exact: Exact) -> dict[str, Tensor]:
     """Image by image, the gaps, the best Gaussian, and the ELBO of every answer to where an image belongs."""
-    gaps = split_gap(model, x, log_px)
+    gaps = split_gap(model, x, exact)
     return {
         "approximation_gap": gaps.approximation,
         "amortisation_gap": gaps.amortisation,
