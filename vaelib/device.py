@@ -58,11 +58,13 @@ def resolve(name: str = "auto") -> torch.device:
 
 
 def resolve_precision(name: str, device: torch.device) -> str:
-    """How a training multiplies on a device: "float32", "tf32" or "bfloat16".
+    """How a training multiplies on a device: "float32", "tf32" (which CUDA alone has) or "bfloat16".
 
     "auto" is TF32 on CUDA, whose tensor cores need no casts for it, and bfloat16 on processors that multiply it
     natively. `make bench` measures what that gains, and the report what it costs.
     """
+    if name == "tf32" and device.type != "cuda":
+        return "float32"
     if name != "auto":
         return name
     if device.type == "cuda":

@@ -59,12 +59,13 @@ def vaes(frame: pd.DataFrame) -> pd.Series:
 
     Where two models would have the same name, what the scale calls them stands behind it.
     """
-    called = pd.Series({run: _vae(row) for run, row in frame.iterrows()}, name="model")
+    called = pd.Series({run: vae(row) for run, row in frame.iterrows()}, name="model")
     models = frame.model.groupby(called).transform("nunique")
     return called.where(models == 1, called + " (" + frame.model + ")")
 
 
-def _vae(run: pd.Series) -> str:
+def vae(run: pd.Series) -> str:
+    """A VAE by its parameters: the network, and what is unusual about its training."""
     parts = [network(run.architecture), OBJECTIVES.get(run.objective, "").format(run.importance_samples)]
     if run.objective == "elbo" and run.importance_samples > 1:
         parts.append(f"{run.importance_samples} draws")

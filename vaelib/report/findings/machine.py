@@ -22,20 +22,18 @@ SLOWER = 1.05  # times as long: what is less is not told
 
 
 class Compared(NamedTuple):
-    """A kind of training that is compared between precisions, and by what."""
+    """A kind of training that is compared between precisions, by what, and what a run of it is called."""
 
     experiment: str
-    fits: Callable[[dict[str, Any]], bool]  # whether a run's parameters are of this kind
     metric: str
     scale: float
     unit: str
-    words: str
+    name: Callable[[Mapping[str, Any]], str]
 
 
 COMPARED = (
-    Compared("vae/", lambda c: c["objective"] == "elbo", "exact_nll", 1, "nats", "*{model}* by the ELBO"),
-    Compared("vae/", lambda c: c["objective"] == "marginal", "exact_nll", 1, "nats", "*{model}* on $\\log p(x)$"),
-    Compared("classifier/", lambda _: True, "test_accuracy", 100, "points of accuracy", "the classifier"),
+    Compared("vae/", "exact_nll", 1, "nats", lambda config: f"*{names.vae(pd.Series(config))}*"),
+    Compared("classifier/", "test_accuracy", 100, "points of accuracy", lambda c: f"the classifier {names.other(c)}"),
 )
 
 
@@ -81,10 +79,9 @@ def precision(summary: Summary, best: FinishedRun) -> str:
     runs = [summary.run(name) for name in summary.records if name.startswith(trained)]
     costs = []
     for name in dict.fromkeys([usual, *(run.record["provenance"]["precision"] for run in runs)]):
-        if told := [cost for kind in COMPARED if (cost := _cost(kind, runs, name))]:
-            costs.append(
-                f"{'TF32' if name == 'tf32' else name}{_emulated(name, runs)} minus float32: {'; '.join(told)}."
-            )
+        if told := [cost for kind in COMPARED for cost in _costs(kind, runs, name)]:
+            called = "TF32" if name == "tf32" else name
+            costs.append(f"{called}{_emulated(name, runs)} minus float32: {'; '.join(told)}.")
     if not costs:
         return PRECISIONS[usual]
     return (
@@ -93,18 +90,19 @@ def precision(summary: Summary, best: FinishedRun) -> str:
     )
 
 
-def _cost(kind: Compared, runs: list[FinishedRun], precision: str) -> str:
-    """Of one kind of training, the mean difference with its interval, and how much longer float32 took, if it did."""
-    of_kind = [run for run in runs if run.name.startswith(kind.experiment) and kind.fits(run.config)]
-    pairs = _pairs(of_kind, precision)
-    if not pairs:
-        return ""
-    fast, slow = (pd.DataFrame([run.record["metrics"] for run in side]) for side in zip(*pairs, strict=True))
-    mean, half = mean_interval(kind.scale * (fast[kind.metric] - slow[kind.metric]))
-    longer = (slow.train_seconds / fast.train_seconds).mean()
-    slower = f" (float32 took {longer:.1f} times as long)" if longer > SLOWER else ""
-    what = kind.words.format(model=names.network(pairs[0][0].config.get("architecture", "")))
-    return f"{what} {as_text(mean, half)} {kind.unit}{slower}"
+def _costs(kind: Compared, runs: list[FinishedRun], precision: str) -> Iterator[str]:
+    """Of each training of a kind the mean difference with its interval, and how much longer float32 took, if it did."""
+    of_kind = [run for run in runs if run.name.startswith(kind.experiment) and kind.metric in run.record["metrics"]]
+    pairs = defaultdict(list)
+    for pair in _pairs(of_kind, precision):
+        pairs[_but_for(pair[0], "seed")].append(pair)
+    for own in pairs.values():
+        fast, slow = (pd.DataFrame([run.record["metrics"] for run in side]) for side in zip(*own, strict=True))
+        mean, half = mean_interval(kind.scale * (fast[kind.metric] - slow[kind.metric]))
+        longer = (slow.train_seconds / fast.train_seconds).mean()
+        slower = f" (float32 took {longer:.1f} times as long)" if longer > SLOWER else ""
+        called = kind.name(own[0][0].config | {"precision": "auto"})
+        yield f"{called} {as_text(mean, half)} {kind.unit}{slower}"
 
 
 def _emulated(precision: str, runs: list[FinishedRun]) -> str:
@@ -124,16 +122,16 @@ def _pairs(runs: list[FinishedRun], precision: str) -> list[tuple[FinishedRun, F
 
     def trained(precision: str) -> dict[str, FinishedRun]:
         like = [run for run in runs if run.record["provenance"]["precision"] == precision]
-        return {_but_for_precision(run): run for run in like}
+        return {_but_for(run): run for run in like}
 
     fast, slow = trained(precision), trained("float32")
     return [(fast[config], slow[config]) for config in slow if config in fast]
 
 
-def _but_for_precision(run: FinishedRun) -> str:
-    """What twins share: their parameters, and where they were computed."""
-    known = run.config | {"run_dir": "", "precision": "", "computed on": run.record["provenance"]["device"]}
-    return json.dumps(known, sort_keys=True)
+def _but_for(run: FinishedRun, *others: str) -> str:
+    """What a run shares with its twin in another precision, but for `others`: its parameters and its device."""
+    left_out = dict.fromkeys(("run_dir", "precision", *others))
+    return json.dumps(run.config | left_out | {"computed on": run.record["provenance"]["device"]}, sort_keys=True)
 
 
 def _commit(summary: Summary, best: FinishedRun) -> dict[str, str]:
