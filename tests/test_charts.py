@@ -232,6 +232,8 @@ def test_figures_of_runs_tell_their_numbers(arrays):
     assert [axes.get_title() for axes in of_runs.bent_posteriors(arrays).axes[:5]] == [
         "0.5 nats", "0.4 nats", "0.3 nats", "0.2 nats", "0.1 nats",
     ]  # fmt: skip
+    told = alt(of_runs.bent_posteriors(arrays))
+    assert "the largest gap to the best Gaussian that was found" in told and "bent" not in told
 
 
 def test_changes_of_arms_are_points_above_the_real_images_alone():

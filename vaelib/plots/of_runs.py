@@ -88,12 +88,12 @@ def posteriors(arrays: Arrays) -> Figure:
 
 
 def bent_posteriors(arrays: Arrays) -> Figure:
-    """The exact posteriors that are least like a Gaussian, close up."""
+    """The exact posteriors with the largest gap to the best Gaussian that was found, close up."""
     return figures.posteriors(
         part(arrays, "bent"),
         [f"{gap:.1f} nats" for gap in arrays["bent_gaps"]],
-        "The five test images with the largest approximation gap, and below each its exact posterior close up: bent, "
-        "or in several parts, with the ellipses of the best diagonal Gaussian on one of them.",
+        "The exact posteriors of the images with the largest gap to the best Gaussian that was found, close up, each "
+        "below its image, with the ellipses of that Gaussian.",
     )
 
 
@@ -188,9 +188,9 @@ def vaegan_reconstructions(arrays: Arrays) -> Figure:
 
 
 def task_samples(arrays: Arrays) -> Figure:
-    """The same latents and labels without a classifier in the loss and with the largest weight."""
+    """The first images with each label, without a classifier in the loss and with the largest weight."""
     sheets = {f"weight {weight}": sheet for weight, sheet in part(arrays, "samples").items()}
-    alt = "Sheets of synthetic digits, a row for each digit, without and with the classifier in the loss."
+    alt = "Sheets of synthetic digits, a row for each label, without and with the classifier in the loss."
     return figures.galleries(sheets, 12, alt, across=2, row_names=DIGITS)
 
 
