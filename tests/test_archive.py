@@ -2,13 +2,19 @@
 
 import io
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load, save_file
-from toy import Toy, make, write
+from toy import PROJECT, Toy, make, write
+
+sys.path.insert(0, str(PROJECT / "workflow"))
+
+import archive as workflow
+import build
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +75,35 @@ def test_the_report_is_built_of_it_with_its_banner_and_twice(packed: Path, fresh
 def test_runs_of_ones_own_are_not_replaced(packed: Path, fresh: Toy):
     write(fresh.results / "alpha" / "two" / "notebook.ipynb", "mine")
     code, said = archive(fresh, "report", str(packed))
-    assert code == 1 and "No report: results/toy/alpha/two is a run of its own" in said and said.count("\n") == 1
+    assert code == 1 and said.startswith("No report: results/toy/alpha/two/notebook.ipynb is of a run of its own")
+    assert said.count("\n") == 1
     assert (fresh.results / "alpha" / "two" / "notebook.ipynb").read_text() == "mine"
+
+
+INTERRUPTED, BY_HAND = "alpha/two/trainings/model.safetensors", "alpha/two/metrics.json"  # its notebook is elsewhere
+
+
+@pytest.mark.parametrize("file", [INTERRUPTED, BY_HAND, "alpha/two.ipynb", "alpha/other/history.csv"])
+@pytest.mark.parametrize("archives", [0, 2])
+def test_nothing_of_a_run_is_replaced_wherever_it_began(packed: Path, fresh: Toy, monkeypatch, file, archives):
+    monkeypatch.setattr(workflow, "_build", lambda plan: None)
+    for module in (workflow, build):
+        monkeypatch.setattr(module, "PROJECT", fresh.folder)
+    for _ in range(archives):  # what an archive brought may be replaced
+        workflow.report(packed)
+    write(fresh.results / file, "mine")
+    with pytest.raises(build.BuildError, match=f"results/toy/{file} is of a run .* rename or delete results/toy first"):
+        workflow.report(packed)
+    assert (fresh.results / file).read_text() == "mine"
+
+
+def test_it_is_unpacked_by_the_first_python_3_11_too(packed: Path, tmp_path: Path, monkeypatch):
+    def extractall(self, path=".", members=None, *, numeric_owner=False):
+        raise AssertionError("before 3.11.4 there is no filter, and without one it writes wherever an archive says")
+
+    monkeypatch.setattr(tarfile.TarFile, "extractall", extractall)
+    assert set(workflow.unpack(packed, tmp_path).runs) == {"alpha/one", "alpha/two", "beta/one"}
+    assert (tmp_path / "beta" / "one" / "history.csv").read_text() == "beta/one history.csv"
 
 
 def test_a_scale_without_all_its_results_is_not_packed(fresh: Toy):
@@ -78,19 +111,48 @@ def test_a_scale_without_all_its_results_is_not_packed(fresh: Toy):
     assert (code, said) == (1, "No archive: 3 runs have no result, such as beta/one: run make report first\n")
 
 
-def _without_a_record(content: bytes) -> bytes:
+def _with(content: bytes, changed: str, **attributes: object) -> bytes:
+    """An archive with other attributes of one of its files."""
     with (
         tarfile.open(fileobj=io.BytesIO(content)) as old,
         tarfile.open(fileobj=(new := io.BytesIO()), mode="w") as file,
     ):
         for member in old.getmembers():
-            if member.name != "alpha/two/metrics.json":
-                file.addfile(member, old.extractfile(member))
+            data = old.extractfile(member)
+            for name, value in attributes.items() if member.name == changed else ():
+                setattr(member, name, value)
+            file.addfile(member, data)
     return new.getvalue()
 
 
+def _without_a_record(content: bytes) -> bytes:
+    return _with(content, "alpha/two/metrics.json", name="alpha/two/other.json")
+
+
+def _with_a_file_outside(content: bytes) -> bytes:
+    return _with(content, "alpha/two/history.csv", name="../outside.csv")
+
+
+def _with_a_link(content: bytes) -> bytes:
+    return _with(content, "alpha/two/history.csv", type=tarfile.SYMTYPE, linkname="/etc/passwd", size=0)
+
+
+def _with_an_unreadable_middle(content: bytes) -> bytes:
+    half = len(content) // 2
+    return content[:half] + bytes(200) + content[half + 200 :]
+
+
 @pytest.mark.parametrize(
-    "damage", [lambda content: b"", lambda content: b"no archive", lambda content: content[:-60], _without_a_record]
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"no archive",
+        lambda content: content[:-60],
+        _without_a_record,
+        _with_a_file_outside,
+        _with_a_link,
+        _with_an_unreadable_middle,
+    ],
 )
 def test_what_is_no_archive_is_refused_in_a_line_and_nothing_is_left(packed: Path, fresh: Toy, damage):
     file = fresh.folder / "some file"

@@ -2,17 +2,19 @@
 
 `python workflow/archive.py pack SCALE` is `make archive`: records, arrays, histories and tables of a scale's finished
 runs, without weights and synthetic images, go into results/<scale>.tar.gz. `python workflow/archive.py report FILE`, or
-`make report ARCHIVE=FILE`, unpacks them into results/<scale>, where no finished run may be, and builds the report there
-is now from them: its words and drawings are today's, its numbers those of the archive.
+`make report ARCHIVE=FILE`, unpacks them into results/<scale>, where nothing may be but what an archive brought, and
+builds the report there is now from them: its words and drawings are today's, its numbers those of the archive.
 """
 
 import argparse
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 from safetensors.numpy import load_file, save_file
@@ -27,6 +29,7 @@ from vaelib.files import UserError, atomic  # noqa: E402
 
 CONTENTS = "archive.json"  # in the archive: the scale, the data set, the banner and the names of the runs
 UNSHOWN = "images"  # of the arrays: images that other runs are trained on, of which no report shows any
+BROUGHT = "brought.json"  # in an experiment's folder that came from an archive: a digest of each file that came
 RECORD, KEPT = "metrics.json", ("*.json", "*.csv", "arrays.safetensors")
 
 
@@ -60,7 +63,8 @@ def unpack(file: Path, folder: Path) -> plans.Plan:
     """Unpacks an archive into a folder, and returns the plan of its runs; raises BuildError for what is none."""
     try:
         with tarfile.open(file) as archive:
-            archive.extractall(folder, filter="data")
+            for member in archive:
+                _unpack(archive, member, folder)
         contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
         runs = {run: plans.Run(*run.split("/"), {}, {}, None) for run in contents["runs"]}
         plan = plans.Plan(contents["scale"], contents["dataset"], runs, contents["banner"])
@@ -70,10 +74,36 @@ def unpack(file: Path, folder: Path) -> plans.Plan:
             raise ValueError("a name in it is none of a run")
         if missing := [run for run in runs if not (folder / run / RECORD).is_file()]:
             raise ValueError(f"{missing[0]} is missing")
-    except (tarfile.TarError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (tarfile.TarError, zlib.error, OSError, EOFError, ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BuildError(f"{file} is no archive that make archive wrote, or it is damaged ({reason})") from None
     return plan
+
+
+def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Writes a member of an archive into a folder, and nothing beside it, as tarfile can from Python 3.11.4 on only."""
+    if not member.isfile() or not all(plans.NAME.fullmatch(part) for part in member.name.split("/")):
+        raise ValueError(f"{member.name} in it is no file of a run")
+    path = folder / member.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as unpacked:
+        shutil.copyfileobj(archive.extractfile(member), unpacked)
+
+
+def _digests(experiment: Path) -> dict[str, str]:
+    """A digest of each file below an experiment's folder, but the list of those that came from an archive."""
+    files = [path for path in sorted(experiment.rglob("*")) if path.is_file() and path != experiment / BROUGHT]
+    return {str(path.relative_to(experiment)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _own(experiment: Path) -> Path | None:
+    """A file below an experiment's folder that no archive brought, such as of an interrupted run; None without one."""
+    try:
+        brought = json.loads((experiment / BROUGHT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        brought = {}
+    own = (experiment / file for file, digest in _digests(experiment).items() if brought.get(file) != digest)
+    return next(own, None)
 
 
 def report(file: Path) -> list[Path]:
@@ -83,14 +113,17 @@ def report(file: Path) -> list[Path]:
         plan = unpack(file, Path(folder))
         results = PROJECT / "results" / plan.name
         with only_build(results):
-            if finished := next(iter(results.glob("*/*/notebook.ipynb")), None):
+            there = [path for path in sorted(results.glob("[!.]*/")) if path.name not in plans.RESERVED]
+            if own := next(filter(None, map(_own, there)), None):
                 raise BuildError(
-                    f"{finished.parent.relative_to(PROJECT)} is a run of its own: make report SCALE={plan.scale} takes "
+                    f"{own.relative_to(PROJECT)} is of a run of its own: make report SCALE={plan.scale} goes on with "
                     f"those; to use the archive, rename or delete results/{plan.name} first"
                 )
             for experiment in {run.experiment for run in plan.runs.values()}:
+                unpacked = Path(folder) / experiment
+                (unpacked / BROUGHT).write_text(json.dumps(_digests(unpacked), indent=1), encoding="utf-8")
                 shutil.rmtree(results / experiment, ignore_errors=True)
-                (Path(folder) / experiment).rename(results / experiment)
+                unpacked.rename(results / experiment)
             _build(plan)
     return [PROJECT / "report" / "build" / plan.name / f"report.{kind}" for kind in ("html", "pdf")]
 
