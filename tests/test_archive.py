@@ -152,6 +152,7 @@ def _with_an_unreadable_middle(content: bytes) -> bytes:
         _with_a_file_outside,
         _with_a_link,
         _with_an_unreadable_middle,
+        lambda content: content[:-8] + bytes(4) + content[-4:],  # another checksum
     ],
 )
 def test_what_is_no_archive_is_refused_in_a_line_and_nothing_is_left(packed: Path, fresh: Toy, damage):

@@ -65,6 +65,7 @@ def unpack(file: Path, folder: Path) -> plans.Plan:
         with tarfile.open(file) as archive:
             for member in archive:
                 _unpack(archive, member, folder)
+            archive.fileobj.read()  # to the end, where gzip compares its checksum
         contents = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
         runs = {run: plans.Run(*run.split("/"), {}, {}, None) for run in contents["runs"]}
         plan = plans.Plan(contents["scale"], contents["dataset"], runs, contents["banner"])
