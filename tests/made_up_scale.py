@@ -74,8 +74,8 @@ def augmented(fraction: float, seed: int, **changes: Any) -> dict[str, Any]:
 def generator(weight: float, latent_dim: int, gain: float, **changes: Any) -> dict[str, Any]:
     """The record of a generator whose images add `gain` to the accuracy on validation images."""
     config = {"generator": "conditional", "latent_dim": latent_dim, "beta": 0.01 if latent_dim > 2 else 1.0,
-              "task_weight": weight, "train_images": 0, "images": 0, "epochs": 5, "batch_size": 250, "certainty": 0.0,
-              "learning_rate": 0.004, "seed": 0, "nll_images": 1000, "updates": 500, "pixels": "mean",
+              "task_weight": weight, "dataset": "MNIST", "train_images": 0, "images": 0, "epochs": 5, "batch_size": 250,
+              "certainty": 0.0, "learning_rate": 0.004, "seed": 0, "nll_images": 1000, "updates": 500, "pixels": "mean",
               "split": "first_half"}  # fmt: skip
     metrics = {"label_error": 0.02 / (1 + weight), "judge_accuracy": 0.99, "cas": 0.8 + gain, "parameters": 1000,
                "validation_accuracy": ARMS["real"] + gain, "images_per_second": 12_345.6}  # fmt: skip
@@ -109,8 +109,13 @@ def accuracies(run: Mapping[str, Any]) -> tuple[pd.DataFrame, dict[str, np.ndarr
 def records() -> Records:
     """A record by run name, for every experiment."""
     classifier = {"train_images": 0, "epochs": 3, "batch_size": 50, "learning_rate": 0.004, "seed": 0}
+    classifier |= {"dataset": "MNIST"}
     gan = {"architecture": "conv", "train_images": 30_000, "gamma": 1.0, "epochs": 4, "batch_size": 250, "seed": 0}
-    gan |= {"learning_rate": 0.001, "compared_runs": [f"any/vae/{name}-seed0" for name in ("twin", "conv", "deep")]}
+    gan |= {
+        "dataset": "MNIST",
+        "learning_rate": 0.001,
+        "compared_runs": [f"any/vae/{name}-seed0" for name in ("twin", "conv", "deep")],
+    }
     exact = {"objective": "marginal", "importance_samples": 32, "encoder_epochs": 2, "amortisation_gap": 15.5}
     swept = ["synthesis/plain", "synthesis/told"]
     return {

@@ -38,9 +38,9 @@ def _vae(own: Runs, runs: Runs) -> Iterator[str]:
         yield "two architectures in vae, trained by the ELBO under protocol A"
     if len({_model(name) for name in plain}) > MOST["models"]:
         yield f"at most {MOST['models']} models in vae, trained by the ELBO under protocol A"
-    exact = {run["architecture"] for run in own.values() if _is_exact(run)}
+    exact = {own[name]["architecture"] for name in _exact(own)}
     if not exact:
-        yield "a run of vae with objective marginal under protocol A"
+        yield f"a run of vae with objective marginal under protocol A, precision {_usual_precision(own)}"
     for architecture in sorted(exact - set(plain.values())):
         yield f"{architecture} trained by the ELBO in vae, to compare with the one trained on log p(x)"
     for name, run in own.items():
@@ -66,8 +66,8 @@ def _latent_space(own: Runs, runs: Runs) -> Iterator[str]:
     seen = [run["vae_run"] for run in own.values() if run["vae_run"] in runs]
     if not set(seen) & _plain(runs):
         yield "a run of latent_space that looks at an architecture trained by the ELBO"
-    if not any(_is_exact(runs[name]) for name in seen):
-        yield "a run of latent_space that looks at a model with objective marginal"
+    if not set(seen) & _exact(runs):
+        yield f"a run of latent_space that looks at a model with objective marginal, precision {_usual_precision(runs)}"
 
 
 def _exact_training(own: Runs, runs: Runs) -> Iterator[str]:
@@ -172,9 +172,27 @@ def _is_bounded(run: Mapping[str, Any]) -> bool:
     return (run.get("objective"), run.get("protocol")) == ("elbo", "A")
 
 
-def _is_exact(run: Mapping[str, Any]) -> bool:
-    """Whether a run trained on log p(x), under that protocol."""
-    return (run.get("objective"), run.get("protocol")) == ("marginal", "A")
+def _usual_precision(runs: Runs) -> str:
+    """The precision that most architectures are trained in by the ELBO; a run in another one is no model of its own.
+
+    `vaelib/report/plain.py` has the same rule.
+    """
+    architectures: dict[str, set[str]] = {}
+    for run in runs.values():
+        if _is_bounded(run):
+            architectures.setdefault(_precision(run), set()).add(run["architecture"])
+    return max(sorted(architectures), key=lambda name: (len(architectures[name]), name == "auto"), default="auto")
+
+
+def _precision(run: Mapping[str, Any]) -> str:
+    return run.get("precision", VARIATIONS["precision"])
+
+
+def _exact(runs: Runs) -> set[str]:
+    """The runs trained on log p(x), under that protocol, in the usual precision."""
+    exact = {name for name, run in runs.items() if (run.get("objective"), run.get("protocol")) == ("marginal", "A")}
+    usual = _usual_precision(runs)
+    return {name for name in exact if _precision(runs[name]) == usual}
 
 
 def _plain(runs: Runs) -> set[str]:
@@ -183,7 +201,8 @@ def _plain(runs: Runs) -> set[str]:
     `vaelib/report/plain.py` has the same rule.
     """
     bounded = {name: run for name, run in runs.items() if _is_bounded(run)}
-    varied = {name: sum(run.get(p, usual) != usual for p, usual in VARIATIONS.items()) for name, run in bounded.items()}
+    usual = VARIATIONS | {"precision": _usual_precision(runs)}
+    varied = {name: sum(run.get(p, value) != value for p, value in usual.items()) for name, run in bounded.items()}
     fewest: dict[str, int] = {}
     for name, run in bounded.items():
         fewest[run["architecture"]] = min(varied[name], fewest.get(run["architecture"], varied[name]))

@@ -1,23 +1,60 @@
 """Which runs stand for their architecture when architectures are compared: by their parameters, not by their names."""
 
+from collections.abc import Iterable
+
+import numpy as np
 import pandas as pd
+
+from vaelib.measure.intervals import mean_interval
 
 TWIN = ("architecture", "train_images", "epochs", "batch_size")  # what models share that were trained for as long
 VARIATIONS = {"precision": "auto", "kl_warmup_epochs": 0, "importance_samples": 1, "encoder_epochs": 0}  # as by default
 
 
-def plain_runs(vaes: pd.DataFrame) -> pd.DataFrame:
-    """The runs whose training is not varied: by the ELBO, under protocol A, with two latents, all else as by default.
+def usual_precision(vaes: pd.DataFrame) -> str:
+    """What the runs that can be compared are set to: "auto", or the precision that a scale names for all of them.
 
-    Where an architecture has none that is all as by default, those nearest to it stand for it. Runs that differ in
+    It is the setting that most architectures have. `workflow/needs.py` knows the same rule.
+    """
+    architectures = _comparable(vaes).groupby("precision").architecture.nunique()
+    return max(architectures.index, key=lambda name: (architectures[name], name == "auto"), default="auto")
+
+
+def in_usual_precision(vaes: pd.DataFrame) -> pd.DataFrame:
+    """The runs that count as models: one that names another precision is none, only `findings.machine` compares it.
+
+    `vaes` are all runs of a scale, since they tell what is usual.
+    """
+    return vaes[vaes.precision == usual_precision(vaes)]
+
+
+def plain_runs(vaes: pd.DataFrame) -> pd.DataFrame:
+    """The runs whose training is not varied: by the ELBO, under protocol A, with two latents, all else as usual.
+
+    Where an architecture has none that is all as usual, those nearest to it stand for it. Runs that differ in
     their length or their steps (epochs, learning rate, ...) are models of their own: each is ranked under its name.
     `workflow/needs.py` knows the same rule.
     """
-    comparable = vaes[(vaes.objective == "elbo") & (vaes.protocol == "A") & (vaes.latent_dim == 2)]
-    varied = (comparable[list(VARIATIONS)] != pd.Series(VARIATIONS)).sum(axis="columns")
+    comparable, usual = _comparable(vaes), VARIATIONS | {"precision": usual_precision(vaes)}
+    varied = (comparable[list(usual)] != pd.Series(usual)).sum(axis="columns")
     return comparable[varied == varied.groupby(comparable.architecture).transform("min")]
+
+
+def _comparable(vaes: pd.DataFrame) -> pd.DataFrame:
+    return vaes[(vaes.objective == "elbo") & (vaes.protocol == "A") & (vaes.latent_dim == 2)]
 
 
 def ranking(runs: pd.DataFrame) -> list[str]:
     """The models of these runs, best first by the exact likelihood of validation images, which is a mean over seeds."""
     return list(runs.groupby("model").exact_nll_validation.mean().sort_values().index)
+
+
+def doubt(lower: Iterable[float], higher: Iterable[float]) -> str:
+    """Why two means over seeds may come in this order by chance; nothing where they are far enough apart.
+
+    Far enough is more than the 95 % interval of either. One seed has no interval.
+    """
+    (first, *half), (second, *other_half) = mean_interval(lower), mean_interval(higher)
+    if np.isnan([half, other_half]).all():
+        return "one seed each"
+    return "" if second - first > np.nanmax([half, other_half]) else "less than the 95 % interval over seeds"

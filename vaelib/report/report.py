@@ -9,7 +9,7 @@ import pandas as pd
 from vaelib import classes
 from vaelib.exact import identities
 from vaelib.files import RunError
-from vaelib.report import ablations, baselines, names, words
+from vaelib.report import ablations, baselines, images, names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import TWIN, plain_runs, ranking
@@ -78,6 +78,7 @@ class Report:
         """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings."""
         parts = [
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
+            {"images": images.told(self.dataset)},
             architectures.training(self.vaes),
             {"ablation": self._ablation()},
             {"proportion": self._proportion()},

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from vaelib.models.networks import ARCHITECTURES
-from vaelib.report import names
-from vaelib.report.plain import plain_runs, ranking
+from vaelib.report import images, names
+from vaelib.report.plain import in_usual_precision, plain_runs, ranking
 from vaelib.report.summary import Summary
 from vaelib.report.words import counted, listed, with_interval
 
@@ -57,7 +57,7 @@ def training(vaes: pd.DataFrame, summary: Summary) -> pd.DataFrame:
     rows = pd.DataFrame(
         {
             "model": model,
-            "images": f"{group.train_images.iloc[0] or 55_000:,}",
+            "images": f"{images.trained_on(group.iloc[0]):,}",
             "protocol": group.protocol.iloc[0],
             "objective": _objective(group.iloc[0]),
             "epochs": group.epochs.iloc[0],
@@ -87,12 +87,10 @@ def _other_training(kind: str, group: pd.DataFrame) -> dict[str, object]:
     run = group.iloc[0]
     symbols = {"beta": "β", "task_weight": "λ", "gamma": "γ"}
     weights = [f"{symbol} = {run[name]:g}" for name, symbol in symbols.items() if name in run]
-    half = "generator" in run or str(run.get("split")).endswith("half")
-    images = run.get("real_images") or run.train_images or (27_500 if half else 55_000)
     return {
         "trained": kind,
         "model": names.other(run),
-        "images": f"{images:,.0f}",
+        "images": f"{run.get('real_images') or images.trained_on(run):,.0f}",
         "length": counted(int(run.epochs), "epoch")
         if "epochs" in run
         else _updates(run.updates if isinstance(run.updates, list) else int(run.updates)),
@@ -114,11 +112,11 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
     Those of models trained by the ELBO, best first on validation images: `objectives` has the others. Under protocol A
     the plain runs come first, and the best of them is what the report calls the best; variations of their training are
-    a group of their own. A precision that a run names is none: `findings.machine` tells what it changes.
+    a group of their own. A run in another precision than the usual one is none of them: see `in_usual_precision`.
     """
     rows = []
-    trained, plain = vaes[vaes.objective == "elbo"], plain_runs(vaes)
-    varied = trained[(trained.protocol == "A") & (trained.precision == "auto") & ~trained.index.isin(plain.index)]
+    trained, plain = in_usual_precision(vaes).query("objective == 'elbo'"), plain_runs(vaes)
+    varied = trained[(trained.protocol == "A") & ~trained.index.isin(plain.index)]
     groups = {"A": {"this report": plain, "variations of the training": varied},
               "B": {"this report": trained[trained.protocol == "B"]},
               "C": {"densities, this report": trained[trained.protocol == "C"]}}  # fmt: skip
@@ -140,7 +138,7 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 def objectives(vaes: pd.DataFrame) -> pd.DataFrame:
     """What a decoder was trained by and what it is worth, for each architecture that was trained on log p(x) too."""
-    others = vaes[(vaes.objective != "elbo") & (vaes.protocol == "A") & (vaes.precision == "auto")]
+    others = in_usual_precision(vaes).query("objective != 'elbo' and protocol == 'A'")
     exact = others[others.objective == "marginal"].architecture
     same = pd.concat([plain_runs(vaes), others])
     same = same[same.architecture.isin(exact)]
@@ -181,7 +179,7 @@ def _measured(group: pd.DataFrame) -> dict[str, str]:
 
 
 def _objective(run: pd.Series) -> str:
-    """What a run maximised, as the field writes it, and in what precision if that is not the usual one."""
+    """What a run maximised, as the field writes it, and in what precision if it names one."""
     draws = f", {run.importance_samples} draws" if run.importance_samples > 1 else ""
     bounds = {"elbo": f"ELBO{draws}", "iwae": f"IWAE, K = {run.importance_samples}", "marginal": "log p(x)"}
     bounds["lookup"] = f"ELBO, q looked up{draws}"

@@ -6,20 +6,22 @@ from typing import Any
 
 import pandas as pd
 
-from vaelib.report import names, words
+from vaelib.report import images, names, words
 from vaelib.report.classifiers import Classifiers
-from vaelib.report.plain import TWIN, plain_runs, ranking
+from vaelib.report.plain import TWIN, doubt, in_usual_precision, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary
 from vaelib.report.words import counted, points, with_interval
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 
 AS_LONG = list(TWIN)
 LENGTH = AS_LONG[1:]  # all but the architecture
+CRITICS = "classified"  # the kind of generator whose labels are the critic's own answers
+AS_LIKE = [*AS_LONG, "protocol", "precision", "kl_warmup_epochs"]  # what else may not differ but an objective
 
 
 def exact_runs(vaes: pd.DataFrame) -> pd.DataFrame:
     """The runs whose decoder was trained on log p(x), under the protocol of those that are compared with them."""
-    return vaes[(vaes.objective == "marginal") & (vaes.protocol == "A")]
+    return in_usual_precision(vaes).query("objective == 'marginal' and protocol == 'A'")
 
 
 def twins(vaes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -32,11 +34,16 @@ def twins(vaes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     lengths = set(plain[AS_LONG].itertuples(index=False, name=None))
     paired = exact[[row in lengths for row in exact[AS_LONG].itertuples(index=False, name=None)]]
     exact = paired if len(paired) else exact
-    runs = exact[exact.model == ranking(exact)[0]]
+    runs = _best(exact)
     plain = plain[plain.architecture == runs.architecture.iloc[0]]
     same = plain[(plain[AS_LONG] == runs[AS_LONG].iloc[0]).all(axis="columns")]
     plain = same if len(same) else plain
-    return runs, plain[plain.model == ranking(plain)[0]]
+    return runs, _best(plain)
+
+
+def _best(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the best model among these."""
+    return runs[runs.model == ranking(runs)[0]]
 
 
 def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
@@ -48,8 +55,7 @@ def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
     """
     runs, other = twins(vaes)
     run, own, twin = runs.iloc[0], runs.mean(numeric_only=True), other.mean(numeric_only=True)
-    best = exact_runs(vaes)
-    best = best[best.model == ranking(best)[0]]
+    best = _best(exact_runs(vaes))
     fitting = summary.run(run.name).history.query("phase == 'encoder'").validation_elbo.to_numpy()
     return {
         "exact": {
@@ -84,35 +90,35 @@ def _length(run: pd.Series) -> str:
 def price_list(vaes: pd.DataFrame) -> dict[str, Any]:
     """What a decoder pays for its training: the network of `exact_training` by other objectives.
 
-    `price.parts` are sentences on those that were trained: more draws of z, q looked up without an encoder, IWAE.
+    `price.parts` are sentences on what changes against the twin by the ELBO: by other numbers of draws of z, and by q
+    that is looked up without an encoder. Of the models trained for as long each is told of the best on validation
+    images.
     """
-    runs, _ = twins(vaes)
-    architecture = runs.architecture.iloc[0]
-    own = vaes[(vaes.architecture == architecture) & (vaes.protocol == "A") & (vaes.precision == "auto")]
-    nll = own.groupby(["objective", "importance_samples"]).exact_nll.mean()
-    one = nll[("elbo", 1)]
+    exact, twin = twins(vaes)
+    others = vaes[(vaes[AS_LIKE] == twin[AS_LIKE].iloc[0]).all(axis="columns")]
+    nll, draws = twin.exact_nll.mean(), twin.importance_samples.iloc[0]
     parts = [
-        f"{draws} draws of $z$ instead of one change the exact value by {value - one:+.1f} nats."
-        for (objective, draws), value in nll.items()
-        if objective == "elbo" and draws > 1
+        f"{number} draws of $z$ instead of {'one' if draws == 1 else draws} change the exact value by "
+        f"{_best(runs).exact_nll.mean() - nll:+.1f} nats."
+        for number, runs in others[others.objective == "elbo"].groupby("importance_samples")
+        if number != draws
     ]
-    looked_up = own[own.objective == "lookup"]
+    looked_up = others[(others.objective == "lookup") & (others.importance_samples == draws)]
     if len(looked_up):
+        looked_up = _best(looked_up)
         near = (looked_up.gap_exact_nll + looked_up.elbo_lookup).abs().mean()
         parts.append(
-            f"Trained with $q$ looked up, the exact value changes by {looked_up.exact_nll.mean() - one:+.1f} nats, and "
-            "the decoder's ELBO is "
-            f"then {near:.2f} nats from its $\\log p(x)$."
+            f"Trained with $q$ looked up, the exact value changes by {looked_up.exact_nll.mean() - nll:+.1f} nats, and "
+            f"the decoder's ELBO is then {near:.2f} nats from its $\\log p(x)$."
         )
-    marginal = own[own.objective == "marginal"]
     return {
         "price": {
             "parts": " ".join(parts),
-            "exact_lookup": -(marginal.elbo_lookup + marginal.gap_exact_nll).mean(),
-            "exact_nine": -(marginal.elbo_best_of_nine + marginal.gap_exact_nll).mean(),
-            "exact_encoder": -(marginal.gap_elbo + marginal.gap_exact_nll).mean(),
-            "bias": marginal.estimate_bias.mean(),
-            "train": marginal.exact_nll_train.mean(),
+            "exact_lookup": -(exact.elbo_lookup + exact.gap_exact_nll).mean(),
+            "exact_nine": -(exact.elbo_best_of_nine + exact.gap_exact_nll).mean(),
+            "exact_encoder": -(exact.gap_elbo + exact.gap_exact_nll).mean(),
+            "bias": exact.estimate_bias.mean(),
+            "train": exact.exact_nll_train.mean(),
         }
     }
 
@@ -129,10 +135,12 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
     by_model = compared.groupby("model")
     others = by_model.frechet_distance.mean().drop(["vaegan", "training images"])
     sharpness = by_model.sharpness.mean()
+    apart = sorted((by_model.get_group(model).frechet_distance for model in ("vaegan", plain)), key=pd.Series.mean)
     return {
         "vaegan": {
             "distance": with_interval(by_model.get_group("vaegan").frechet_distance, digits=0),
             "network": names.network(records.architecture.iloc[0]),
+            "distance_told": ", so not for certain" if doubt(*apart) else "",
             "plain": plain,
             "plain_distance": with_interval(by_model.get_group(plain).frechet_distance, digits=0),
             "nearest": others.idxmin(),
@@ -153,20 +161,27 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
 
 
 def sweeps(tasks: Sequence[FinishedRun], generators: pd.DataFrame) -> pd.DataFrame:
-    """What the runs of `notebooks/task.ipynb` measured: a row a generator, with its `model`, `kind` and `seed`."""
+    """What the runs of `notebooks/task.ipynb` measured: a row a generator, with its `model`, `kind` and `seed`.
+
+    Not every generator has a `kept_share`.
+    """
     rows = pd.concat([run.csv("sweep") for run in tasks], ignore_index=True)
-    own = generators.loc["synthesis/" + rows.run, ["model", "generator", "seed", "nll_images"]].reset_index(drop=True)
+    columns = ["model", "generator", "seed", "dataset", "nll_images", "kept_share"]
+    own = generators.reindex(columns=columns).loc["synthesis/" + rows.run].reset_index(drop=True)
     return rows.join(own.rename(columns={"generator": "kind"}))
 
 
 def task_table(sweep: pd.DataFrame, classifiers: Classifiers) -> pd.DataFrame:
-    """The weights of a classifier in the loss: means over seeds, a group of rows for each kind of generator."""
+    """The weights of a classifier in the loss: means over seeds, a group of rows for each kind of generator.
+
+    The critic has no error of its own answers, which are the labels of one kind.
+    """
     return pd.DataFrame(
         {
             "generator": names.KINDS[kind][0].upper() + names.KINDS[kind][1:],
             "λ": f"{weight:g}",
             "label error (%)": with_interval(100 * runs.judge_error),
-            "by the critic (%)": with_interval(100 * runs.critic_error),
+            "by the critic (%)": "–" if kind == CRITICS else with_interval(100 * runs.critic_error),
             "CAS (%)": with_interval(100 * runs.cas),
             "−log p (nats)": with_interval(runs.exact_nll),
             "gain on validation (points)": points(classifiers.gain(runs.model.iloc[0], seeds=runs.seed)),
@@ -181,6 +196,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
 
     That is the one with the highest label error without it. The best of the weights is that with whose images beside
     the real ones a classifier does best on validation images; `task.gained` sets it beside no weight at all.
+    `task.critic_told` is a sentence on the largest weight, or where the critic's answers are the labels on its samples.
     """
     needy = sweep[sweep.task_weight == 0].groupby("kind").judge_error.mean().idxmax()
     own = sweep[sweep.kind == needy]
@@ -193,7 +209,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
         "weights": words.listed(f"{weight:g}" for weight in by_weight.index),
         "weight": f"{best:g}",
         "heaviest": f"{by_weight.index.max():g}",
-        "images": f"{int(own.nll_images.iloc[0]) or 10_000:,}",
+        "images": f"{images.at_most(int(own.nll_images.iloc[0]), images.count(own.dataset.iloc[0], 'test')):,}",
         "gained": points(gained),
         "told": words.told(gained),
         "runs": words.counted(gained.runs, "run"),
@@ -203,6 +219,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
         values[name] = {
             "judge": f"{100 * row.judge_error:.2f}",
             "critic": f"{100 * row.critic_error:.2f}",
+            "kept": _share(row.kept_share),
             "cas": 100 * row.cas,
             "cost": row.exact_nll - by_weight.exact_nll[0.0],
             "distance": row.frechet_distance,
@@ -210,4 +227,22 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
             "recall": 100 * row.recall,
             "gain": points(gains[weight]),
         }
-    return {"task": values}
+    return {"task": values | {"critic_told": _critic(needy, values)}}
+
+
+def _critic(kind: str, values: dict[str, Any]) -> str:
+    """What the critic and the judge say of the largest weight, with a pointer to its samples, as sentences."""
+    weight = f"$\\lambda = {values['heaviest']}$"
+    if kind == CRITICS:
+        return f" @fig:task-samples has samples without it and with {weight}."
+    heavy = values["heavy"]
+    return (
+        f" With {weight} (@fig:task-samples) the critic finds {heavy['critic']} % of the labels wrong and the judge "
+        f"{heavy['judge']} %. Where the first falls and the second does not, the generator has learnt to please the "
+        "critic alone."
+    )
+
+
+def _share(share: float) -> str:
+    """A share in per cent, or nothing where it is not known."""
+    return "" if pd.isna(share) else f"{100 * share:.{0 if share >= 0.1 else 1}f}"
