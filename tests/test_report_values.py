@@ -134,8 +134,11 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("best.gap", 2.0),
         ("best.amortisation_share", 75.0),
         ("best.lead", "5.0 nats before *256–128 ReLU* (less than the 95 % interval over seeds, so not for certain)"),
+        ("best.caution", ", though not for certain"),
         ("worst.model", "256–128 ReLU"),
         ("one_in", "1,097"),
+        ("quadrature.worst", 0.02),
+        ("quadrature.densities", ""),
         ("identity.excess", 0.5),
         ("identity.runs", 6),
         ("failure.lowest", -300.0),
@@ -147,7 +150,11 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("plane.model", "convolutional"),
         ("plane.hole", 12.5),
         ("plane.exact", EXACT),
-        ("knn.600", 70.0),
+        ("knn.labels", "100, 600 and 1,000"),
+        ("knn.accuracies", "70.0, 70.0 and 70.0"),
+        ("images.all", "60,000"),
+        ("images.held_out", "5,000"),
+        ("images.half_held_out", "2,500"),
         ("exact.model", EXACT),
         ("exact.twin", "convolutional"),
         ("exact.price", 6.0),
@@ -185,6 +192,7 @@ def test_every_placeholder_of_the_report_has_a_value(values, monkeypatch):
         ("vaegan.network", "convolutional"),
         ("vaegan.plain", "convolutional, grey pixels"),
         ("vaegan.plain_distance", "250"),
+        ("vaegan.distance_told", ", so not for certain"),  # one seed each
         ("vaegan.nearest", EXACT),
         ("vaegan.sharper", "sharper"),
         ("task.weight", "10"),
@@ -199,6 +207,26 @@ def test_a_value_is_what_the_records_say(values, name, value):
     assert values[name] == (pytest.approx(value) if isinstance(value, float) else value)
 
 
+def test_of_accuracies_by_few_labels_those_are_told_for_which_there_were_images(tmp_path):
+    records = made_up_scale.records()
+    del records["vae/conv-seed0"]["metrics"]["knn_accuracy_1000"]  # another run has it
+    knn = Report(made_up_scale.write(tmp_path / "two", records)).values()["knn"]
+    assert (knn["labels"], knn["accuracies"], knn["published"]) == ("100 and 600", "70.0 and 70.0", "")
+    for count in (100, 600):
+        del records["vae/conv-seed0"]["metrics"][f"knn_accuracy_{count}"]
+    knn = Report(made_up_scale.write(tmp_path / "none", records)).values()["knn"]
+    assert (knn["labels"], knn["accuracies"], knn["published"]) == ("no", "–", "")
+
+
+def test_errors_of_densities_are_told_apart(tmp_path):
+    dense = made_up_scale.vae("mlp", -900.0, protocol="C", exact_nll_error=0.5, exact_nll_worst_error=15.9471)
+    dense["config"]["likelihood"] = "gaussian"
+    found = Report(made_up_scale.write(tmp_path, made_up_scale.records() | {"vae/dense-seed0": dense})).values()
+    assert found["quadrature"] == {
+        "error": 0.001, "worst": 0.02, "densities": " Under protocol C the worst is 15.947.",
+    }  # fmt: skip
+
+
 def test_where_part_of_the_test_images_was_used_that_is_told(tmp_path):
     records = made_up_scale.records()
     records["vae/conv-seed0"]["config"]["test_images"] = 4
@@ -208,7 +236,7 @@ def test_where_part_of_the_test_images_was_used_that_is_told(tmp_path):
 def test_the_published_architecture_is_told_of_where_it_is_among_the_runs(values, tmp_path):
     assert "135.00 ± 12.71 exactly" in values["published.here"]
     assert (
-        "*256–128 ReLU* has the layers of the published N-VAE: 136.00 ± 12.71 against 135.73"
+        "*256–128 ReLU* has the layers of the published N-VAE: importance-weighted, 136.00 ± 12.71 nats against 135.73"
         in values["published.sentence"]
     )
     others = made_up_scale.records()

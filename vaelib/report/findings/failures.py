@@ -8,6 +8,7 @@ import pandas as pd
 from vaelib.classes import USUAL
 from vaelib.data import CLASSES
 from vaelib.measure.evaluation import CLASSIFIED_SAMPLES, LABELS
+from vaelib.report.words import listed
 
 PUBLISHED = "Published for a Gaussian latent are 72.6, 80.8 and 81.7 % [@davidson2018, table 2]."
 
@@ -37,6 +38,16 @@ def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any
             "real_most": f"{100 * own.max():.1f} % ({own.argmax()})",
             "uncertainty": 196 * (0.1 * 0.9 / CLASSIFIED_SAMPLES) ** 0.5,  # the 95 % interval of a tenth
         },
-        "knn": {str(n): 100 * metrics[f"knn_accuracy_{n}"] for n in LABELS}
-        | {"published": PUBLISHED if metrics.dataset == USUAL else ""},
+        "knn": _neighbours(metrics),
+    }
+
+
+def _neighbours(metrics: pd.Series) -> dict[str, Any]:
+    """Accuracies of the nearest neighbours with those numbers of labels for which there were training images."""
+    known = {n: 100 * share for n in LABELS if pd.notna(share := metrics.get(f"knn_accuracy_{n}"))}
+    return {
+        **{str(n): accuracy for n, accuracy in known.items()},
+        "labels": listed(f"{n:,}" for n in known) if known else "no",
+        "accuracies": listed(f"{accuracy:.1f}" for accuracy in known.values()) if known else "–",
+        "published": PUBLISHED if metrics.dataset == USUAL and len(known) == len(LABELS) else "",
     }
