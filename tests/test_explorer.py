@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from vaelib.files import PROJECT_ROOT
@@ -76,7 +77,9 @@ def test_the_package_brings_the_scripts_along():
     assert {path.suffix for path in explorer.FOLDER.iterdir() if path.is_file()} == {".html", ".css", ".js", ".py"}
 
 
-def test_in_print_one_image_has_the_same_parts():
+@pytest.fixture
+def figure():
+    """What stands for the explorer in print, drawn from made-up arrays."""
     rng = np.random.default_rng(0)
     places = {"mean": rng.normal(size=(50, 2)), "labels": rng.integers(0, 10, 50)}
     gaussians = {
@@ -89,7 +92,10 @@ def test_in_print_one_image_has_the_same_parts():
     images = {"posteriors.image": np.zeros((1, 784), "u1"), "example.decoded": np.zeros(784, "u1")}
     images["example.nearest"] = np.zeros((6, 784), "u1")
     numbers = {"example.elbo": np.array([-95.84, -96.84, -95.87])}
-    figure = printed.example(places | gaussians | posterior | images | numbers)
+    return printed.example(places | gaussians | posterior | images | numbers)
+
+
+def test_in_print_one_image_has_the_same_parts(figure):
     texts = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert any(text == "log p(x) = −95.8 nats\nELBO, encoder's q: −96.8\nELBO, best Gaussian: −95.9" for text in texts)
     assert "encoder's q: −96.8" in figure.get_label()
@@ -97,3 +103,13 @@ def test_in_print_one_image_has_the_same_parts():
         image for axes in figure.findobj(lambda artist: hasattr(artist, "get_images")) for image in axes.get_images()
     ]
     assert len(pictures) == 2 + 1 + 6
+
+
+def test_in_print_the_legend_lies_on_no_axes(figure):
+    figure.draw_without_rendering()
+    all_axes = figure.findobj(Axes)
+    (legend,) = filter(None, (axes.get_legend() for axes in all_axes))
+    assert [text.get_text() for text in legend.get_texts()] == ["encoder's q", "best Gaussian"]
+    box = legend.get_window_extent()
+    assert not any(box.overlaps(axes.get_window_extent()) for axes in all_axes)
+    assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Rectangle
 
 from vaelib.plots import colours, figures
@@ -45,16 +46,16 @@ def example(arrays: Mapping[str, np.ndarray]) -> Figure:
     density = arrays["posteriors.log_density"][0].T
     top = density.max()
     close.imshow(density, origin="lower", extent=extent, cmap="Greys", vmin=top - SEEN, vmax=top)
-    for name, (label, colour, line) in GAUSSIANS.items():
+    for name, (_, colour, line) in GAUSSIANS.items():
         mean, deviation = arrays[f"posteriors.{name}_mean"][0], arrays[f"posteriors.{name}_deviation"][0]
         for sigmas in (1, 2):
             width, height = 2 * sigmas * deviation
-            look = {"fill": False, "color": colour, "linestyle": line, "label": label if sigmas == 1 else None}
-            ellipse = Ellipse(mean, width, height, **look)
-            close.add_patch(ellipse)
+            close.add_patch(Ellipse(mean, width, height, fill=False, color=colour, linestyle=line))
     close.set(xlim=extent[:2], ylim=extent[2:], title="its posterior, close up", xlabel="$z_1$")
     close.locator_params(nbins=4)
-    close.legend(fontsize=figures.SMALL, loc="upper left")
+    keys = [Line2D([], [], color=colour, linestyle=line, label=label) for label, colour, line in GAUSSIANS.values()]
+    beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}  # on the axes it would hide the posterior
+    close.legend(handles=keys, fontsize=figures.SMALL, handlelength=1.5, borderpad=0, **beside)
 
     log_px, elbo, best = arrays["example.elbo"]
     images = arrays["example.nearest"]
