@@ -30,7 +30,7 @@ class LookupLoss(Loss):
     def __call__(self, batch, rng, epochs_done=0.0, training=True):
         """-ELBO of the q that is looked up, and its parts."""
         x = data.training_pixels(batch.images, self.protocol, rng)
-        with torch.no_grad():  # a parabola needs the digits of its values
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):  # a parabola needs its values' digits
             q = places(self.table, self.model.likelihood.statistics(x), most=1).q
             z = q.sample(self.samples, rng)
         reconstruction = self.model.likelihood.log_prob(x, self.model.decode(z)).mean(0)
