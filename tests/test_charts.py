@@ -254,6 +254,14 @@ def test_rows_of_a_sheet_have_their_names(arrays):
     assert [label.get_text() for label in axes.get_yticklabels()] == list("0123456789")
 
 
+def test_what_equals_what_stands_in_one_line_of_a_title():
+    name = "draws around real images, 64-D, β = 0.01, certainty ≥ 0.9"
+    for letters in range(len("certainty ≥ 0.9"), len(name)):
+        lines = figures._wrapped(name, letters).split("\n")
+        assert max(map(len, lines)) <= letters and " ".join(lines) == name
+        assert all(sum(part in line for line in lines) == 1 for part in ("64-D", "β = 0.01", "certainty ≥ 0.9"))
+
+
 def test_an_ablation_has_a_dot_for_each_training_and_tells_the_means():
     frame = pd.DataFrame({"validation_exact_nll": [130.0, 132.0, 140.0]}, index=["whole", "whole", "less"])
     (axes,) = (figure := charts.ablation(frame)).axes

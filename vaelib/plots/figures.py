@@ -5,6 +5,7 @@ They take NumPy arrays and pandas tables alone, so that the report can draw from
 """
 
 import io
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -98,7 +99,7 @@ def galleries(
     """
     rows = -(-len(pictures) // across)
     across = min(across, len(pictures))
-    titles = [textwrap.fill(name, round(AN_INCH * WIDTH / across)) for name in pictures]
+    titles = [_wrapped(name, round(AN_INCH * WIDTH / across)) for name in pictures]
     lines = max(title.count("\n") for title in titles)
     deep = max(-(-len(images) // columns) for images in pictures.values()) / columns
     figure, axes = new_figure(
@@ -112,6 +113,12 @@ def galleries(
         ax.set_yticks([14 + 29 * row for row in range(len(row_names))], row_names)
         ax.tick_params(length=0)
     return describe(figure, alt)
+
+
+def _wrapped(name: str, letters: int) -> str:
+    """A name in lines of at most so many letters, none of which ends within "x = y" or at a hyphen."""
+    whole = re.sub(r" ([=≥≤×]) ", "\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", name)
+    return textwrap.fill(whole, letters, break_on_hyphens=False).replace("\N{NO-BREAK SPACE}", " ")
 
 
 @in_house_style
