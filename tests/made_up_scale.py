@@ -73,7 +73,8 @@ def augmented(fraction: float, seed: int, **changes: Any) -> dict[str, Any]:
 
 def generator(weight: float, latent_dim: int, gain: float, **changes: Any) -> dict[str, Any]:
     """The record of a generator whose images add `gain` to the accuracy on validation images."""
-    config = {"generator": "conditional", "latent_dim": latent_dim, "beta": 0.01 if latent_dim > 2 else 1.0,
+    config = {"generator": "conditional", "architecture": "mlp", "latent_dim": latent_dim,
+              "beta": 0.01 if latent_dim > 2 else 1.0,
               "task_weight": weight, "dataset": "MNIST", "train_images": 0, "images": 0, "epochs": 5, "batch_size": 250,
               "certainty": 0.0, "learning_rate": 0.004, "seed": 0, "nll_images": 1000, "updates": 500, "pixels": "mean",
               "split": "first_half"}  # fmt: skip
