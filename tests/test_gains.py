@@ -115,7 +115,7 @@ def test_the_main_table_has_the_generator_of_the_plane_that_gains_most_of_those_
         " Images of other generators, added to the real ones "
     )
     choice = synthetic.generators(summary.frame("synthesis"), found)["generators"]["choice"]
-    assert choice.startswith("Of those measured at all sizes (*one VAE that is told the label, 2-D* and ")
+    assert choice.startswith("In two dimensions *one VAE that is told the label, 2-D* and *")
 
 
 @pytest.mark.parametrize(

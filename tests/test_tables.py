@@ -124,7 +124,7 @@ def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_pat
     assert (lesser.network, lesser.change) == ("residual, 4 × 512, 4 epochs", "3.00 ± 0.00")
     assert faster.change.startswith("-2.50 ±")
     assert ablations.rates(kept).startswith(
-        "Another learning rate is better there for *residual, 4 × 512* with 0.004 (by 2.5 nats after 4 epochs): "
+        "Another learning rate is better there for *residual, 4 × 512* (0.004, by 2.5 nats after 4 epochs): "
     )
     assert ablations.table(summary).empty and ablations.rates(summary) == ""
 
@@ -161,7 +161,7 @@ def test_baselines_of_an_older_run_say_nothing_of_a_third_dimension(tmp_path, va
     kept = Summary(folder)
     runs = baselines.finished(kept)
     said = baselines.paragraph(runs).replace("\n", " ")
-    assert "dimension makes the same decoder 19.0 nats better.  The last model" in said and "third" not in said
+    assert "dimension makes the same decoder 19.0 nats better.  The decoder on" in said and "third" not in said
     assert len(baselines.table(runs, kept, vaes[vaes.model == "conv"])) == 5
 
 

@@ -49,10 +49,10 @@ def rates(summary: Summary) -> str:
         change = own[own.variant == WHOLE].groupby("learning_rate").change.mean()
         if change.min() < -TOLD:
             gain = f"{-change.min():.1f} nats after {counted(int(own.epochs.iloc[0]), 'epoch')}"
-            better.append(f"*{network}* with {change.idxmin():g} (by {gain})")
+            better.append(f"*{network}* ({change.idxmin():g}, by {gain})")
     if not better:
         return ""
     return (
-        f"Another learning rate is better there for {listed(better)}: after so many epochs, part of what separates the "
-        "networks may be the rate."
+        f"Another learning rate is better there for {listed(better)}: part of what separates the networks may be the "
+        "rate."
     )

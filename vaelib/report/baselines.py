@@ -68,8 +68,8 @@ the small decoder that was trained on as many latents as {side} × {side}.
 
 {_dimensions(config["points"], metrics)}
 
-The last model follows the recipe of @martinez2026: no encoder, two angles, a lattice of 610 points that is shifted at
-random; theirs has grey pixels and {counted(PAPER_EPOCHS, "epoch")}, ours binary ones and
+The decoder on the torus follows the recipe of @martinez2026: no encoder, two angles, a lattice of 610 points that is
+shifted at random; theirs has grey pixels and {counted(PAPER_EPOCHS, "epoch")}, ours binary ones and
 {counted(config["lattice_epochs"], "epoch")}. By its own lattice it has {metrics["qlvm_estimate_nll"]:.2f} nats, by the
 integral {metrics["qlvm_nll"]:.2f}."""
 

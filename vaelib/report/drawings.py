@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from vaelib.plots import charts, explorer, figures, of_runs
 from vaelib.plots.explorer import printed
 from vaelib.report import frames, gains, names
+from vaelib.report.plain import in_usual_precision
 from vaelib.report.report import Report
 from vaelib.report.summary import run_name
 from vaelib.synthetic.arms import ARMS
@@ -30,7 +31,8 @@ def samples(report: Report) -> Figure:
 
 def densities(report: Report) -> Figure | None:
     """Sheets of samples of the models whose pixels have a density; None where a scale has none."""
-    first = report.vaes[report.vaes.protocol == "C"].groupby("model", sort=False).head(1)
+    models = in_usual_precision(report.vaes)
+    first = models[models.protocol == "C"].groupby("model", sort=False).head(1)
     if first.empty:
         return None
     sheets = {row.model: report.summary.run(run).arrays["samples"][:60] for run, row in first.iterrows()}

@@ -106,7 +106,8 @@ class Report:
     def _proportion(self) -> dict[str, str]:
         """The appendix that sets the nats in proportion, and the pointer to it; both empty without its runs."""
         paragraph = baselines.paragraph(self.baselines)
-        return {"paragraph": paragraph, "pointer": ", @sec:app-proportion" if paragraph else ""}
+        images = f"{self.baselines[0].record['metrics']['measured_images']:,}" if paragraph else ""
+        return {"paragraph": paragraph, "pointer": ", @sec:app-proportion" if paragraph else "", "images": images}
 
     def _ablation(self) -> str:
         """Sentences on the runs that take one thing away at a time, where there are any."""

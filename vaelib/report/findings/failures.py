@@ -46,7 +46,6 @@ def _neighbours(metrics: pd.Series) -> dict[str, Any]:
     """Accuracies of the nearest neighbours with those numbers of labels for which there were training images."""
     known = {n: 100 * share for n in LABELS if pd.notna(share := metrics.get(f"knn_accuracy_{n}"))}
     return {
-        **{str(n): accuracy for n, accuracy in known.items()},
         "labels": listed(f"{n:,}" for n in known) if known else "no",
         "accuracies": listed(f"{accuracy:.1f}" for accuracy in known.values()) if known else "–",
         "published": PUBLISHED if metrics.dataset == USUAL and len(known) == len(LABELS) else "",

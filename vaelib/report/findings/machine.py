@@ -10,6 +10,7 @@ import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
 from vaelib.report import names
+from vaelib.report.plain import in_usual_precision
 from vaelib.report.summary import FinishedRun, Summary
 from vaelib.report.words import as_text, counted, listed
 
@@ -39,9 +40,8 @@ COMPARED = (
 
 def machine(summary: Summary, best: FinishedRun) -> dict[str, Any]:
     """Devices, commits and version, and in a half-sentence what lay behind the seconds of training."""
-    vaes = summary.runs("vae")
-    usual = [run for run in vaes if run.config["precision"] == "auto"] or vaes  # the others' seconds stand nowhere
-    timed = [run.record["provenance"] for run in usual]
+    shown = in_usual_precision(summary.frame("vae")).index  # the seconds of the others stand nowhere
+    timed = [summary.records[run]["provenance"] for run in shown]
     threads = _each(record["threads"] for record in timed)
     together = max(record["runs_side_by_side"] for record in timed)
     devices = _each(record["provenance"]["device"] for record in summary.records.values())

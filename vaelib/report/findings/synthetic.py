@@ -4,10 +4,10 @@ from typing import Any
 
 import pandas as pd
 
-from vaelib.report import names, words
+from vaelib.report import images, names, words
 from vaelib.report.classifiers import Classifiers, Of
 from vaelib.report.words import points, told, with_interval
-from vaelib.synthetic.arms import CHOICE_FRACTION
+from vaelib.synthetic.arms import CHOICE_FRACTION, choice_images
 
 TOLD = ("synthetic", "affine", "afresh", "further")  # arms whose change the prose quotes
 
@@ -19,7 +19,7 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
             "accuracy": with_interval(100 * frame.test_accuracy),
             "seeds": len(frame),
             "parameters": f"{frame.parameters.iloc[0]:,.0f}",
-            "images": f"{frame.train_images.iloc[0] or 55_000:,}",
+            "images": f"{images.trained_on(frame.iloc[0]):,}",
         }
     }
 
@@ -34,7 +34,8 @@ def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
     return {
         "judge": {"error": 100 * (1 - frame.judge_accuracy.mean())},
         "generators": {
-            "images": f"{frame['images'].iloc[0] or 30_000:,}",
+            "images": f"{images.made(frame.iloc[0]):,}",
+            "networks": _networks(frame),
             "count": len(by_model),
             "chosen": described[made_with.generator],
             "chosen_place": f"place {ranked.index(made_with.generator) + 1} of {len(ranked)}",
@@ -43,6 +44,12 @@ def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
             "filled": _filled({f"*{described[model]}*": 100 * share for model, share in _shares(by_model).items()}),
         },
     }
+
+
+def _networks(frame: pd.DataFrame) -> str:
+    """What the generators are, as the name of a thing: their networks and pixels."""
+    networks = [f"*{names.network(architecture)}*" for architecture in frame.architecture.unique()]
+    return f"a VAE with the network {words.alternatives(networks)} on grey pixels (protocol B)"
 
 
 def _shares(by_model: pd.DataFrame) -> pd.Series:
@@ -62,8 +69,8 @@ def _choice(measured: list[str]) -> str:
     """How the main table's generator was chosen, as a sentence; the first of those it could be is the chosen one."""
     if len(measured) == 1:
         return f"@tbl:augmentation has {measured[0]}, the only one in two dimensions that was measured at all sizes."
-    several = f"Of those measured at all sizes ({words.listed(measured)})"
-    return f"{several} @tbl:augmentation has the first by this gain, {measured[0]}."
+    several = f"In two dimensions {words.listed(measured)} were measured at all sizes"
+    return f"{several}; @tbl:augmentation has the first of them by this gain, {measured[0]}."
 
 
 def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Classifiers) -> dict[str, Any]:
@@ -76,6 +83,7 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         "runs": len(trained.trained(Of("synthetic", generator=main))),
         "useful": f"{100 * words.USEFUL:g}",
         "real_images": f"{real:,}",
+        "choice_images": f"{len(choice_images(generators.dataset.iloc[0])[1].labels):,}",
         "updates_made": f"{trained.updates:,}",
         "lengths": words.listed(f"{length:,}" for length in trained.lengths()),
         "batch": batch,
@@ -102,7 +110,7 @@ def _plain(trained: Classifiers) -> str:
     of = Of("real", generator=trained.generator)
     helps = {arm: told(trained.change(of._replace(arm=arm))) == "a gain" for arm in ("afresh", "synthetic")}
     real = f"{trained.real_images(CHOICE_FRACTION):,} real digits"
-    sentence = f"Whoever has {real} had better move them than add synthetic ones. "
+    sentence = f"With {real} it is better to move them than to add images of a two-dimensional VAE. "
     return sentence if helps["afresh"] and not helps["synthetic"] else ""
 
 

@@ -227,7 +227,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
             "recall": 100 * row.recall,
             "gain": points(gains[weight]),
         }
-    return {"task": values | {"critic_told": _critic(needy, values)}}
+    return {"task": values | {"critic_told": _critic(needy, values), "kept_told": _kept(values)}}
 
 
 def _critic(kind: str, values: dict[str, Any]) -> str:
@@ -240,6 +240,17 @@ def _critic(kind: str, values: dict[str, Any]) -> str:
         f" With {weight} (@fig:task-samples) the critic finds {heavy['critic']} % of the labels wrong and the judge "
         f"{heavy['judge']} %. Where the first falls and the second does not, the generator has learnt to please the "
         "critic alone."
+    )
+
+
+def _kept(values: dict[str, Any]) -> str:
+    """How many samples are kept for the labels asked for, without and with the best weight, or nothing."""
+    plain, best = values["plain"]["kept"], values["best"]["kept"]
+    if not plain or not best:
+        return ""
+    return (
+        f" To get every label equally often, {plain} % of the samples are kept without the classifier in the loss and "
+        f"{best} % with it: the fewer they are, the rarer is one of the digits."
     )
 
 
