@@ -249,8 +249,8 @@ def _kept(values: dict[str, Any]) -> str:
     if not plain or not best:
         return ""
     return (
-        f" To get every label equally often, {plain} % of the samples are kept without the classifier in the loss and "
-        f"{best} % with it: the fewer they are, the rarer is one of the digits."
+        f" To have every label equally often, {plain} % of the samples are kept without it and {best} % with it: the "
+        "fewer, the rarer is one of the digits."
     )
 
 
