@@ -124,7 +124,7 @@ def test_where_all_samples_were_kept_no_share_is_told(swept):
 def test_the_critic_is_not_asked_about_labels_that_are_its_own_answers(swept):
     values, table = swept("classified", plain=0.5, told=0.5)
     assert table["by the critic (%)"].tolist() == ["–", "–"] and "–" not in set(table["label error (%)"])
-    assert values["critic_told"] == " @fig:task-samples has samples without it and with $\\lambda = 10$."
+    assert values["critic_told"] == " @fig:task-samples has samples for $\\lambda = 10$."
 
 
 def test_the_share_that_was_kept_is_a_mean_over_the_runs_of_a_weight(swept):

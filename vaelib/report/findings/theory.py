@@ -234,7 +234,7 @@ def _critic(kind: str, values: dict[str, Any]) -> str:
     """What the critic and the judge say of the largest weight, with a pointer to its samples, as sentences."""
     weight = f"$\\lambda = {values['heaviest']}$"
     if kind == CRITICS:
-        return f" @fig:task-samples has samples without it and with {weight}."
+        return f" @fig:task-samples has samples for {weight}."
     heavy = values["heavy"]
     return (
         f" With {weight} (@fig:task-samples) the critic finds {heavy['critic']} % of the labels wrong and the judge "
@@ -248,10 +248,7 @@ def _kept(values: dict[str, Any]) -> str:
     plain, best = values["plain"]["kept"], values["best"]["kept"]
     if not plain or not best:
         return ""
-    return (
-        f" To have every label equally often, {plain} % of the samples are kept without it and {best} % with it: the "
-        "fewer, the rarer is one of the digits."
-    )
+    return f" Of the samples {plain} % are kept without it and {best} % with it: the fewer, the rarer is some digit."
 
 
 def _share(share: float) -> str:
