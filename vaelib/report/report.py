@@ -106,8 +106,10 @@ class Report:
     def _proportion(self) -> dict[str, str]:
         """The appendix that sets the nats in proportion, and the pointer to it; both empty without its runs."""
         paragraph = baselines.paragraph(self.baselines)
-        images = f"{self.baselines[0].record['metrics']['measured_images']:,}" if paragraph else ""
-        return {"paragraph": paragraph, "pointer": ", @sec:app-proportion" if paragraph else "", "images": images}
+        if not paragraph:
+            return {"paragraph": "", "pointer": "", "images": ""}
+        measured = self.baselines[0].record["metrics"]["measured_images"]
+        return {"paragraph": paragraph, "pointer": ", @sec:app-proportion", "images": f"{measured:,}"}
 
     def _ablation(self) -> str:
         """Sentences on the runs that take one thing away at a time, where there are any."""
