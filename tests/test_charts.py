@@ -109,7 +109,7 @@ def test_errors_by_dimension_have_a_line_a_way():
     errors = pd.DataFrame({"grid": [0.2, 10.0], "draws of the prior": [0.1, 6.0]}, index=[2, 5])
     (axes,) = (figure := charts.error_by_dimension(errors, 4096)).axes
     assert [line.get_ydata().tolist() for line in axes.lines] == [[0.2, 10.0], [0.1, 6.0]]
-    assert axes.get_legend().get_title().get_text() == "4,096 decoder evaluations"
+    assert axes.get_legend().get_title().get_text() == "at most 4,096 decoder evaluations"
     assert "grid: 2 dimensions 0.2, 5 dimensions 10" in alt(figure)
 
 
@@ -138,6 +138,10 @@ def test_a_trade_off_is_in_per_cent_and_its_cost_in_nats_above_no_weight():
     assert drawn["label error (%)"] == [pytest.approx([2.0, 0.4]), pytest.approx([3.0, 0.1])]
     assert drawn["cost (nats)"] == [pytest.approx([0.0, 1.5])]
     assert drawn["Fréchet distance"] == [pytest.approx([300.0, 200.0])]
+    figure.draw_without_rendering()
+    errors = figure.axes[0]
+    key = errors.get_legend().get_window_extent().y0
+    assert all(errors.transData.transform(line.get_xydata())[:, 1].max() < key for line in errors.lines)
     assert "weight 10: label error 0.4 % (critic 0.1 %), CAS 93.0 %, Fréchet distance 200" in alt(figure)
 
 
@@ -315,6 +319,13 @@ def test_the_two_gaps_have_the_colours_of_the_gaussians_that_they_come_from(arra
     _, approximation, amortisation = (bar.get_facecolor() for bar in charts.gap_bars(frame).axes[0].patches)
     best, encoder = (ellipse.get_edgecolor() for ellipse in of_runs.posteriors(arrays).axes[4].patches[::-2])
     assert (approximation, amortisation) == (best, encoder)
+
+
+def test_a_map_of_values_says_that_its_colours_do_not_end_with_the_values(arrays):
+    figure = of_runs.gap_map(arrays | {"approximation_gap": np.arange(1000.0), "amortisation_gap": np.zeros(1000),
+                                       "mean": np.zeros((1000, 2))})  # fmt: skip
+    bar = figure.axes[0].collections[0].colorbar
+    assert bar.extend == "max" and bar.vmax < 999 and "99th percentile" in alt(figure)
 
 
 def test_each_class_stands_at_the_median_of_its_images():

@@ -1,4 +1,6 @@
-"""Why brute force stops at few dimensions: the error of a grid and of naive Monte Carlo for log p(x), at equal cost.
+"""Why brute force stops at few dimensions: the error of a grid and of naive Monte Carlo for log p(x).
+
+Both may take the same number of decoder evaluations; a grid takes as many of them as make m^d points.
 
 The truth has to be known in any dimension, so the model is probabilistic PCA (Tipping & Bishop 1999): z ~ N(0, I),
 x ~ N(W z + mean, s^2 I), hence p(x) = N(mean, W W^T + s^2 I) in closed form. Nats per image.
@@ -58,7 +60,7 @@ def fit(x: Float[Tensor, "images pixels"], latent_dims: Sequence[int]) -> dict[i
 
 
 def grid(latent_dim: int, points: int) -> Float[Tensor, "points latent"]:
-    """The centres of m^d cells of equal prior probability, m as large as `points` allow."""
+    """The centres of m^d cells of equal prior probability, m as large as `points` allow: in many dimensions 1."""
     side = math.floor(points ** (1 / latent_dim) + 1e-9)
     return stratified_normal(side, latent_dim, None, torch.device("cpu")).double()
 

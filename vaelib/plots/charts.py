@@ -203,7 +203,7 @@ def error_by_dimension(errors: pd.DataFrame, points: int) -> Figure:
         axes.plot(range(len(errors)), errors[name], **style.as_line(), label=name)
     axes.set_xticks(range(len(errors)), errors.index)
     axes.set(yscale="log", xlabel="latent dimensions", ylabel="error of log p(x) (nats)")
-    axes.legend(title=f"{points:,} decoder evaluations")
+    axes.legend(title=f"at most {points:,} decoder evaluations")
     told = [f"{name}: " + ", ".join(f"{d} dimensions {v:.2g}" for d, v in errors[name].items()) for name in errors]
     return describe(figure, f"Lines of the error rising with the number of latent dimensions. {'; '.join(told)}.")
 
@@ -241,8 +241,10 @@ def trade_off(sweep: pd.DataFrame) -> Figure:
             ax.plot(places, 100 * values, **style.as_line(), label=name)
         ax.set(title=title, xlabel="weight")
         ax.set_xticks(places, [f"{weight:g}" for weight in sweep.index], fontsize=SMALL)
-        if len(lines) > 1:
-            ax.legend()
+        if len(lines) > 1:  # the key above the lines, not upon them
+            low, high = ax.get_ylim()
+            ax.set_ylim(low, high + 0.7 * (high - low))
+            ax.legend(loc="upper right", handlelength=1.2, borderaxespad=0)
     told = "; ".join(
         f"weight {weight:g}: label error {100 * row.judge_error:.1f} % (critic {100 * row.critic_error:.1f} %), "
         f"CAS {100 * row.cas:.1f} %, Fréchet distance {row.frechet_distance:.0f}, "

@@ -231,11 +231,11 @@ def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str
 
 @in_house_style
 def value_map(means: np.ndarray, values: np.ndarray, label: str, alt: str) -> Figure:
-    """Images at their places in the plane, coloured by a value of theirs."""
+    """Images at their places in the plane, coloured by a value of theirs; the colours end at the 99th percentile."""
     figure, axes = new_figure(4.6, 3.9)
     order = values.argsort()  # the largest on top
     top = np.quantile(values, 0.99)
     points = axes.scatter(*means[order].T, c=values[order], s=6, linewidths=0, cmap="viridis", vmin=0, vmax=top)
     axes.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
-    figure.colorbar(points, label=label)
+    figure.colorbar(points, label=label, extend="max")
     return describe(figure, alt)

@@ -71,7 +71,7 @@ def gap_histogram(arrays: Arrays) -> Figure:
 def gap_map(arrays: Arrays) -> Figure:
     """Where in the plane the gaps of a VAE are; the arrays are those of the VAE's run."""
     gap = arrays["approximation_gap"] + arrays["amortisation_gap"]
-    alt = "Test images at their places in the plane, coloured by gap."
+    alt = "Test images at their places in the plane, coloured by gap up to its 99th percentile."
     return figures.value_map(arrays["mean"][: len(gap)], gap, "log p(x) - ELBO (nats)", alt)
 
 
