@@ -105,6 +105,14 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"objective": "iwae"}, "objective = 'iwae' needs importance_samples of 2 or more"),
         ({"objective": "lookup"}, "objective = 'lookup' leaves the encoder untrained: it needs encoder_epochs"),
         ({"objective": "lookup", "encoder_epochs": 1, "latent_dim": 3}, "needs latent_dim = 2, not 3"),
+        (
+            {"objective": "lookup", "encoder_epochs": 1, "kl_warmup_epochs": 2.0},
+            "kl_warmup_epochs is for objective = 'elbo' or 'iwae', not for 'lookup'.",
+        ),
+        (
+            {"objective": "marginal", "importance_samples": 64, "encoder_epochs": 1, "kl_warmup_epochs": 2.0},
+            "kl_warmup_epochs is for objective = 'elbo' or 'iwae', not for 'marginal'.",
+        ),
         ({"objective": "marginal", "encoder_epochs": 1}, "needs importance_samples of 10 or more along each axis"),
         ({"run_dir": Path("results")}, "it must be a valid string"),
         ({"device": "cuda:77"}, "device = 'cuda:77': it cannot be used here"),

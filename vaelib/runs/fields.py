@@ -49,6 +49,14 @@ def none_twice(names: list[str]) -> list[str]:
     return names
 
 
+def one_or_several(updates: int | list[int]) -> int | list[int]:
+    """Accepts a number above 0, or several of them."""
+    numbers = updates if isinstance(updates, list) else [updates]
+    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
+        raise ValueError("it must be a number above 0, or a list of such numbers, none twice")
+    return updates
+
+
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
 Seed = Annotated[int, Ge(0), Lt(2**32)]

@@ -21,6 +21,7 @@ from vaelib.runs.fields import (
     Trained,
     none_twice,
     one_of,
+    one_or_several,
 )  # fmt: skip
 from vaelib.synthetic.arms import ARMS, BUDGETS
 from vaelib.training.table import POINTS
@@ -88,6 +89,8 @@ class VAEParameters(Trained):
             raise ValueError(f"objective = {self.objective!r} leaves the encoder untrained: it needs encoder_epochs")
         if self.objective == "lookup" and self.latent_dim != 2:
             raise ValueError(f"objective = 'lookup' needs latent_dim = 2, not {self.latent_dim}: it looks latents up")
+        if self.objective in ("lookup", "marginal") and self.kl_warmup_epochs:
+            raise ValueError(f"kl_warmup_epochs is for objective = 'elbo' or 'iwae', not for {self.objective!r}")
         return self
 
     @property
@@ -188,14 +191,6 @@ class SynthesisParameters(Trained):
         return next(half for half in HALVES if half != self.split)
 
 
-def _one_or_several(updates: int | list[int]) -> int | list[int]:
-    """Accepts a number above 0, or several of them."""
-    numbers = updates if isinstance(updates, list) else [updates]
-    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
-        raise ValueError("it must be a number above 0, or a list of such numbers, none twice")
-    return updates
-
-
 class AugmentationParameters(Trained):
     """Parameters of `notebooks/augmentation.ipynb`."""
 
@@ -205,7 +200,7 @@ class AugmentationParameters(Trained):
     fraction: Annotated[float, Gt(0), Le(1)] = 0.2
     arms: ArmNames = ["real", "synthetic", "duplicated", "affine", "further", "synthetic_only"]
     budgets: Annotated[list[Annotated[str, one_of(BUDGETS)]], AfterValidator(none_twice)] = ["updates", "epochs"]
-    updates: Annotated[int | list[int], AfterValidator(_one_or_several)] = 1000
+    updates: Annotated[int | list[int], AfterValidator(one_or_several)] = 1000
     batch_size: Positive = 128
     learning_rate: Rate = 0.004
     seed: Seed = 0
