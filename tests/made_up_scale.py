@@ -29,7 +29,7 @@ ARMS = {
 MEASURED = 1_000  # such images
 LONGER = {500: 0.0, 1000: 0.005, 2000: 0.01}  # what more updates add
 
-ERRORS = {f"{way}_error_{d}": size * d for way, size in (("grid", 1.5), ("draws", 0.1)) for d in (2, 5, 20)}
+ERRORS = {f"{way}_error_{d}": size * d for way, size in (("grid", 2.2), ("draws", 0.1)) for d in (2, 5, 20)}
 SHARES = {"largest_class_share": 0.2, "smallest_class_share": 0.04}
 
 Records = dict[str, dict[str, Any]]
@@ -48,15 +48,14 @@ def vae(architecture: str, nll: float, seed: int = 0, provenance: dict[str, Any]
         "encoder_epochs": 0, "batch_size": 250, "learning_rate": 0.004, "seed": seed, "precision": "auto",
     }  # fmt: skip
     metrics = {
-        "exact_nll": nll, "elbo": -nll - 2, "reconstruction": -nll + 5, "kl": 7.0, "gap_images": 3,
-        "gap_exact_nll": nll - 1, "iwae_nll": nll, "approximation_gap": 0.5, "amortisation_gap": 1.5,
+        "exact_nll": nll, "elbo": -nll - 2, "gap_images": 3, "gap_exact_nll": nll - 1, "iwae_nll": nll,
+        "approximation_gap": 0.5, "amortisation_gap": 1.5,
         "gap_elbo": -nll - 1, "elbo_lookup": 0.75 - nll, "elbo_best_of_nine": -nll, "exact_nll_train": nll - 3,
         "exact_nll_validation": nll - 1.5,
         "estimate_bias": 0.25, "misread_reconstructions": 0.125, "unsure_samples": 0.25,
         "exact_nll_error": 0.001, "exact_nll_worst_error": 0.02, "hole_share": 0.125, "pixel_entropy": 45.5,
-        "identity_grey_nll": 131.0, "identity_dynamic_nll": 130.5, "identity_smallest_excess": 0.01,
-        "identity_elbo_difference": 0.02, "identity_elbo_standard_error": 0.04, "parameters": 1000, "best_epoch": 3,
-        "train_seconds": 10.0, "encoder_seconds": 0.0,
+        "identity_smallest_excess": 0.01, "identity_elbo_difference": 0.02, "identity_elbo_standard_error": 0.04,
+        "parameters": 1000, "best_epoch": 3, "train_seconds": 10.0,
         **{f"iwae_{k}_bound": -nll - 1 + i for i, k in enumerate((1, 5, 50, 500))},
         **{f"knn_accuracy_{count}": 0.7 for count in (100, 600, 1000)},
     }  # fmt: skip
@@ -123,15 +122,15 @@ def records() -> Records:
         "vae/mlp-seed1": vae("mlp", 134.0, seed=1),
         "vae/mlp-seed2": vae("mlp", 136.0, seed=2),
         "vae/conv-seed0": vae("conv", 130.0),
-        "vae/deep-seed0": vae("conv", 124.0, elbo=-140.0, encoder_seconds=20.0, **exact),
+        "vae/deep-seed0": vae("conv", 124.0, elbo=-140.0, **exact),
         "vae/grey-seed0": vae("mlp", 150.0, protocol="B"),
         "vae/twin-seed0": vae("conv", 145.0, protocol="B", train_images=30_000, epochs=4),
         "latent_space/first": record({"vae_run": "any/vae/deep-seed0"}, {}),
         "latent_space/second": record({"vae_run": "any/vae/mlp-seed1"}, {}),
         "latent_space/third": record({"vae_run": "any/vae/conv-seed0"}, {}),
         "exact_training/any": record({"vae_runs": ["vae/conv-seed0", "vae/deep-seed0"], "points": 4096}, ERRORS),
-        "classifier/half": record({**classifier, "split": "first_half"}, {"test_accuracy": 0.9, "parameters": 7}),
-        "classifier/whole": record({**classifier, "split": "train"}, {"test_accuracy": 0.99, "parameters": 170_000}),
+        "classifier/half": record({**classifier, "split": "first_half"}, {"test_accuracy": 0.9}),
+        "classifier/whole": record({**classifier, "split": "train"}, {"test_accuracy": 0.99}),
         "synthesis/told": generator(10.0, 2, -0.01),
         "synthesis/plain": generator(0.0, 2, -0.02),
         "synthesis/near": generator(0.0, 64, 0.01, generator="around"),
@@ -156,7 +155,7 @@ def of_run(place: int, name: str, settings: Mapping[str, Any]) -> dict[str, Any]
         case "exact_training":
             metrics = ERRORS
         case "classifier":
-            metrics = {"test_accuracy": 0.99, "parameters": 170_000}
+            metrics = {"test_accuracy": 0.99}
         case "baselines":
             table = baselines(max(settings["components"]))
             metrics = {f"{row.key}_nll": row.test_exact_nll for row in table.itertuples()}
@@ -201,9 +200,6 @@ def sweep(runs: Mapping[float, str]) -> pd.DataFrame:
             "exact_nll": 120 + 1.5 * step,
             "exact_nll_validation": 119 + 1.5 * step,
             "cas": 0.9 + 0.03 * step,
-            "precision": 0.9 - 0.1 * step,
-            "recall": 0.05 - 0.01 * step,
-            "frechet_distance": 300 / 1.5**step,
         }
     )
 

@@ -1,6 +1,5 @@
 """The runs of a scale by what they are to the report, and all values that its prose quotes."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,11 @@ from vaelib import classes
 from vaelib.exact import identities
 from vaelib.files import RunError
 from vaelib.report import ablations, baselines, images, names, words
-from vaelib.report.classifiers import Classifiers
+from vaelib.report.classifiers import Classifiers, Of
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import TWIN, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
+from vaelib.synthetic.arms import CHOICE_FRACTION
 
 
 class Report:
@@ -75,7 +75,10 @@ class Report:
         return source([self.summary.run(name) for name in frame.index])
 
     def values(self) -> dict[str, Any]:
-        """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings."""
+        """All that `{{ placeholders }}` in the report's text and captions stand for, in nested mappings.
+
+        Beside them stands `dataset`, by which `publish` knows what the classes are called.
+        """
         parts = [
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             {"images": images.told(self.dataset)},
@@ -83,7 +86,6 @@ class Report:
             {"ablation": self._ablation()},
             {"proportion": self._proportion()},
             architectures.comparison(self.compared),
-            architectures.differences(self.compared, self.best.config),
             architectures.checks(self.vaes, self.best.name),
             architectures.bound(self.shown),
             architectures.curves(self.best.history, self.ranking[0]),
@@ -94,14 +96,14 @@ class Report:
             synthetic.classifiers(self.on_all),
             synthetic.synthetic_worth(self.augmentation, self.generators, self.classifiers),
             synthetic.generators(self.generators, self.classifiers),
-            theory.exact_training(self.vaes, self.summary),
+            theory.exact_training(self.vaes),
             theory.price_list(self.vaes),
             theory.brute_force(self.exact_training),
             theory.vaegan(self.samples, self.vaegans, self._twin()),
             theory.task(self.sweep, self.classifiers),
+            {"words": self._in_words()},
         ]
-        values = {name: value for part in parts for name, value in part.items()}
-        return values | {"words": _in_words(values)}
+        return {name: value for part in parts for name, value in part.items()}
 
     def _proportion(self) -> dict[str, str]:
         """The appendix that sets the nats in proportion, and the pointer to it; both empty without its runs."""
@@ -126,7 +128,18 @@ class Report:
             "validation": f"{len(self.best.arrays['log_px_validation']):,}",
             "gap": int(self.best.record["metrics"]["gap_images"]),
             "identity": identities.IMAGES,
-            "identity_samples": identities.DRAWS,
+        }
+
+    def _in_words(self) -> dict[str, str]:
+        """Counts with their nouns."""
+        made_with = self.classifiers
+        with_images = made_with.trained(Of("synthetic", generator=made_with.generator))
+        seen = made_with.updates * int(self.augmentation.batch_size.iloc[0])
+        return {
+            "classifier_seeds": words.counted(len(self.on_all), "seed"),
+            "worth_runs": words.counted(len(with_images), "run"),
+            "passes": words.counted(round(seen / made_with.real_images(CHOICE_FRACTION)), "pass", "passes"),
+            "vaegan_epochs": words.counted(int(self.vaegans.epochs.iloc[0]), "epoch"),
         }
 
     def _seen(self) -> dict[str, Any]:
@@ -165,17 +178,3 @@ class Report:
     def _named(frame: pd.DataFrame, folders: list[str]) -> pd.DataFrame:
         """The rows of the runs in these folders."""
         return frame.loc[[run_name(folder) for folder in folders]]
-
-
-def _in_words(values: Mapping[str, Any]) -> dict[str, str]:
-    """Counts among the values with their nouns, and what to say of the encoder whose last epoch still gained."""
-    exact, worth = values["exact"], values["worth"]
-    still = f" (the last of these epochs still gained {exact['encoder_still']:.1f}: with patience it would lose less)"
-    return {
-        "classifier_seeds": words.counted(values["classifier"]["seeds"], "seed"),
-        "worth_runs": words.counted(worth["runs"], "run"),
-        "passes": words.counted(round(worth["passes"]), "pass", "passes"),
-        "vaegan_epochs": words.counted(values["vaegan"]["epochs"], "epoch"),
-        "encoder_epochs": words.counted(exact["encoder_epochs"], "epoch"),
-        "patience": still if exact["encoder_still"] > 0 else "",
-    }

@@ -36,7 +36,6 @@ def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any
             "samples": CLASSIFIED_SAMPLES,
             "real_fewest": f"{100 * own.min():.1f} % ({own.argmin()})",
             "real_most": f"{100 * own.max():.1f} % ({own.argmax()})",
-            "uncertainty": 196 * (0.1 * 0.9 / CLASSIFIED_SAMPLES) ** 0.5,  # the 95 % interval of a tenth
         },
         "knn": _neighbours(metrics),
     }

@@ -1,6 +1,5 @@
 """The numbers behind the report's three theory answers: log p(x) or the ELBO, a discriminator, a classifier."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import pandas as pd
 from vaelib.report import images, names, words
 from vaelib.report.classifiers import Classifiers
 from vaelib.report.plain import TWIN, doubt, in_usual_precision, plain_runs, ranking
-from vaelib.report.summary import FinishedRun, Summary
+from vaelib.report.summary import FinishedRun
 from vaelib.report.words import counted, points, with_interval
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 
@@ -46,20 +45,17 @@ def _best(runs: pd.DataFrame) -> pd.DataFrame:
     return runs[runs.model == ranking(runs)[0]]
 
 
-def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
+def exact_training(vaes: pd.DataFrame) -> dict[str, Any]:
     """A model trained on log p(x), and its twin of the same architecture trained by the ELBO.
 
     `exact.lengths` says in brackets how long each was trained, where that differs; `exact.beyond` is a sentence on a
-    model on log p(x) that is better, but has no twin trained for as long. Of the encoder fitted afterwards also by how
-    much the last of its epochs still raised the validation ELBO.
+    model on log p(x) that is better, but has no twin trained for as long.
     """
     runs, other = twins(vaes)
     run, own, twin = runs.iloc[0], runs.mean(numeric_only=True), other.mean(numeric_only=True)
     best = _best(exact_runs(vaes))
-    fitting = summary.run(run.name).history.query("phase == 'encoder'").validation_elbo.to_numpy()
     return {
         "exact": {
-            "model": run.model,
             "nll": with_interval(runs.exact_nll),
             "lengths": ""
             if (own[LENGTH] == twin[LENGTH]).all()
@@ -68,16 +64,10 @@ def exact_training(vaes: pd.DataFrame, summary: Summary) -> dict[str, Any]:
             if best.model.iloc[0] == run.model
             else f"The best decoder trained so, *{names.network(best.architecture.iloc[0])}*, reaches "
             f"{with_interval(best.exact_nll)} nats in {_length(best.iloc[0])}.",
-            "gap": -own.elbo - own.exact_nll,
-            **own[["approximation_gap", "train_seconds", "encoder_seconds"]],
+            "approximation_gap": own.approximation_gap,
             "points": f"{run.importance_samples**run.latent_dim:,}",
-            "encoder_epochs": int(run.encoder_epochs),
-            "encoder_still": float(fitting[-1] - fitting[-2]) if len(fitting) > 1 else 0.0,
             "twin": names.network(run.architecture),
             "twin_nll": with_interval(other.exact_nll),
-            "twin_gap": -twin.elbo - twin.exact_nll,
-            "twin_approximation_gap": twin.approximation_gap,
-            "twin_seconds": twin.train_seconds,
             "price": twin.exact_nll - own.exact_nll,
         }
     }
@@ -118,14 +108,14 @@ def price_list(vaes: pd.DataFrame) -> dict[str, Any]:
             "exact_nine": -(exact.elbo_best_of_nine + exact.gap_exact_nll).mean(),
             "exact_encoder": -(exact.gap_elbo + exact.gap_exact_nll).mean(),
             "bias": exact.estimate_bias.mean(),
-            "train": exact.exact_nll_train.mean(),
         }
     }
 
 
 def brute_force(run: FinishedRun) -> dict[str, Any]:
-    """Errors of a grid and of draws of the prior in few and in many dimensions."""
-    errors = {name: e for name, e in run.record["metrics"].items() if re.fullmatch(r"(grid|draws)_error_\d+", name)}
+    """Errors of a grid and of draws of the prior in two and in five dimensions."""
+    told = [f"{way}_error_{dimensions}" for way in ("grid", "draws") for dimensions in (2, 5)]
+    errors = {name: run.record["metrics"][name] for name in told}
     values = {name: f"{error:.2g}" if error < 10 else f"{error:,.0f}" for name, error in errors.items()}
     return {"brute": {"points": run.config["points"], **values}}
 
@@ -149,7 +139,6 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
             "sharpness": with_interval(by_model.get_group("vaegan").sharpness, digits=3),
             "plain_sharpness": with_interval(by_model.get_group(plain).sharpness, digits=3),
             "seeds": len(records),
-            "epochs": int(records.epochs.iloc[0]),
             "gamma": f"{records.gamma.iloc[0]:g}",
             "variance": FEATURE_VARIANCE,
             "slope": SLOPE_PENALTY,
@@ -192,7 +181,7 @@ def task_table(sweep: pd.DataFrame, classifiers: Classifiers) -> pd.DataFrame:
 
 
 def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
-    """A classifier in the loss of the generator that needs it most: none, the best weight, and the largest.
+    """A classifier in the loss of the generator that needs it most: without it, and with the best of its weights.
 
     That is the one with the highest label error without it. The best of the weights is that with whose images beside
     the real ones a classifier does best on validation images; `task.gained` sets it beside no weight at all.
@@ -201,56 +190,46 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
     needy = sweep[sweep.task_weight == 0].groupby("kind").judge_error.mean().idxmax()
     own = sweep[sweep.kind == needy]
     by_weight, model_of = own.groupby("task_weight").mean(numeric_only=True), own.groupby("task_weight").model.first()
-    gains = {weight: classifiers.gain(model, seeds=own.seed) for weight, model in model_of.items()}
-    best = max((weight for weight in gains if weight > 0), key=lambda weight: gains[weight].mean)
-    gained = classifiers.gain(model_of[best], model_of[0.0])
-    values: dict[str, Any] = {
-        "kind": names.KINDS[needy],
-        "weights": words.listed(f"{weight:g}" for weight in by_weight.index),
-        "weight": f"{best:g}",
-        "heaviest": f"{by_weight.index.max():g}",
-        "images": f"{images.at_most(int(own.nll_images.iloc[0]), images.count(own.dataset.iloc[0], 'test')):,}",
-        "gained": points(gained),
-        "told": words.told(gained),
-        "runs": words.counted(gained.runs, "run"),
-    }
-    for name, weight in (("plain", 0.0), ("best", best), ("heavy", by_weight.index.max())):
-        row = by_weight.loc[weight]
-        values[name] = {
-            "judge": f"{100 * row.judge_error:.2f}",
-            "critic": f"{100 * row.critic_error:.2f}",
-            "kept": _share(row.kept_share),
-            "cas": 100 * row.cas,
-            "cost": row.exact_nll - by_weight.exact_nll[0.0],
-            "distance": row.frechet_distance,
-            "precision": 100 * row.precision,
-            "recall": 100 * row.recall,
-            "gain": points(gains[weight]),
+    gains = {weight: classifiers.gain(model, seeds=own.seed).mean for weight, model in model_of.items() if weight > 0}
+    weight = max(gains, key=gains.__getitem__)
+    gained = classifiers.gain(model_of[weight], model_of[0.0])
+    plain, best = by_weight.loc[0.0], by_weight.loc[weight]
+    return {
+        "task": {
+            "kind": names.KINDS[needy],
+            "weights": words.listed(f"{each:g}" for each in by_weight.index),
+            "weight": f"{weight:g}",
+            "images": f"{images.at_most(int(own.nll_images.iloc[0]), images.count(own.dataset.iloc[0], 'test')):,}",
+            "gained": points(gained),
+            "told": words.told(gained),
+            "runs": words.counted(gained.runs, "run"),
+            "plain": {"judge": f"{100 * plain.judge_error:.2f}", "cas": 100 * plain.cas},
+            "best": {
+                "judge": f"{100 * best.judge_error:.2f}",
+                "cas": 100 * best.cas,
+                "cost": best.exact_nll - plain.exact_nll,
+            },
+            "critic_told": _critic(needy, by_weight.iloc[-1]),
+            "kept_told": _kept(by_weight.kept_share[[0.0, weight]]),
         }
-    return {"task": values | {"critic_told": _critic(needy, values), "kept_told": _kept(values)}}
+    }
 
 
-def _critic(kind: str, values: dict[str, Any]) -> str:
+def _critic(kind: str, heaviest: pd.Series) -> str:
     """What the critic and the judge say of the largest weight, with a pointer to its samples, as sentences."""
-    weight = f"$\\lambda = {values['heaviest']}$"
+    weight = f"$\\lambda = {heaviest.name:g}$"
     if kind == CRITICS:
         return f" @fig:task-samples has samples for {weight}."
-    heavy = values["heavy"]
     return (
-        f" With {weight} (@fig:task-samples) the critic finds {heavy['critic']} % of the labels wrong and the judge "
-        f"{heavy['judge']} %. Where the first falls and the second does not, the generator has learnt to please the "
-        "critic alone."
+        f" With {weight} (@fig:task-samples) the critic finds {100 * heaviest.critic_error:.2f} % of the labels wrong "
+        f"and the judge {100 * heaviest.judge_error:.2f} %. Where the first falls and the second does not, the "
+        "generator has learnt to please the critic alone."
     )
 
 
-def _kept(values: dict[str, Any]) -> str:
+def _kept(shares: pd.Series) -> str:
     """How many samples are kept for the labels asked for, without and with the best weight, or nothing."""
-    plain, best = values["plain"]["kept"], values["best"]["kept"]
-    if not plain or not best:
+    if shares.isna().any():
         return ""
+    plain, best = (f"{100 * share:.{0 if share >= 0.1 else 1}f}" for share in shares)
     return f" Of the samples {plain} % are kept without it and {best} % with it: the fewer, the rarer is some digit."
-
-
-def _share(share: float) -> str:
-    """A share in per cent, or nothing where it is not known."""
-    return "" if pd.isna(share) else f"{100 * share:.{0 if share >= 0.1 else 1}f}"
