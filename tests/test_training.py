@@ -15,7 +15,7 @@ from vaelib.models.vae import VAE
 from vaelib.training import checkpoints, loop
 from vaelib.training.adversarial import VAEGANLoss
 from vaelib.training.classification import ClassifierLoss
-from vaelib.training.elbo import VAELoss, phases
+from vaelib.training.elbo import VAELoss, loss_of, phases
 from vaelib.training.loop import Settings
 from vaelib.training.loss import Loss
 from vaelib.training.marginal import MarginalLoss
@@ -118,9 +118,14 @@ def test_a_checkpoint_of_other_code_is_ignored(start, tmp_path, monkeypatch):
     assert len(checkpoints._read(path)[1]["history"]) > 0 and path.read_bytes() != before
 
 
-def test_a_training_that_runs_away_stops_with_a_message(start):
+@pytest.mark.parametrize(("objective", "samples"), [("elbo", 1), ("iwae", 3), ("lookup", 1), ("marginal", 10)])
+def test_a_training_that_runs_away_stops_with_a_message(images, objective, samples):
+    torch.manual_seed(5)
+    loss = loss_of(VAE("mlp"), objective, samples=samples)
+    if objective == "lookup":
+        loss.side = 16  # a smaller table: this is about no number
     with pytest.raises(loop.TrainingError, match=r"train_loss became .* in epoch 1: take a smaller learning_rate"):
-        list(start(learning_rate=1e12)[1])
+        list(loop.train(loss, *images, Settings(epochs=1, batch_size=20, learning_rate=1e30)))
 
 
 def test_a_finished_checkpoint_gives_the_record_and_the_best_weights_at_once(start, tmp_path, capsys):

@@ -18,7 +18,7 @@ import torch
 
 from vaelib import data
 from vaelib.training.loss import Loss
-from vaelib.training.objectives import log_sum_exp
+from vaelib.training.objectives import draw, log_sum_exp
 from vaelib.training.table import POINTS, decoded, stratified_normal
 
 
@@ -46,8 +46,8 @@ class MarginalLoss(Loss):
         with torch.no_grad():
             then = self.table.log_likelihood(self.model.likelihood.statistics(x))  # log p_f(x | z) for all z
             log_px = log_sum_exp(then) - math.log(len(self.table.z))
-            drawn = torch.multinomial(then.softmax(-1), 1, generator=rng)  # of p_f(z | x)
-        now = self.model.likelihood.log_prob(x, self.model.decode(self.table.z[drawn[:, 0]]))
-        log_px = log_px + now - then.gather(1, drawn)[:, 0]
+            drawn = draw(then.softmax(-1), rng)  # of p_f(z | x)
+        now = self.model.likelihood.log_prob(x, self.model.decode(self.table.z[drawn]))
+        log_px = log_px + now - then.gather(1, drawn[:, None])[:, 0]
         reconstruction, elbo = now.detach(), log_px.detach()
         return {"loss": -log_px, "elbo": elbo, "reconstruction": reconstruction, "kl": reconstruction - elbo}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib.models.vae import VAE, Posterior, log_normal
@@ -84,7 +84,7 @@ def iwae(
         log_w = log_weights(model, x, posterior, z, kl_weight)
         bound = log_w.logsumexp(0) - math.log(samples)
         reconstruction = (log_w - kl_weight * (log_normal(z) - posterior.log_prob(z))).mean(0)
-        drawn = torch.multinomial(log_w.softmax(0).T, 1, generator=rng)[:, 0]
+        drawn = draw(log_w.softmax(0).T, rng)
     chosen = z[drawn, torch.arange(len(x), device=x.device)]
     log_w = log_weights(model, x, posterior, chosen[None], kl_weight)[0]
     return Terms(bound + log_w - log_w.detach(), reconstruction, kl_divergence(posterior))
@@ -109,6 +109,15 @@ def sleep(
         terms = elbo(model, x, rng)
     log_q = model.posterior(dreamt).log_prob(z).unflatten(0, (samples, -1)).mean(0)
     return Terms(log_q, terms.reconstruction, terms.kl)
+
+
+def draw(probability: Float[Tensor, "batch n"], rng: torch.Generator) -> Int64[Tensor, " batch"]:
+    """One of n for each image.
+
+    Where the probabilities are no numbers, all n count alike: the loop tells after the epoch that the training ran
+    away, while such a probability would end it in the middle, and on CUDA spoil the process.
+    """
+    return torch.multinomial(probability.nan_to_num(1.0), 1, generator=rng)[:, 0]
 
 
 def log_sum_exp(values: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:

@@ -97,7 +97,9 @@ def _peaks(
     blocks = score.unflatten(2, (-1, BLOCK)).amax(-1).unflatten(1, (-1, BLOCK)).amax(2)
     peaks = blocks.masked_fill(blocks < F.max_pool2d(blocks, 3, 1, 1), -math.inf).flatten(1)
     height, block = peaks.topk(most, dim=1)
-    image, rank = (height > height[:, :1] - MARGIN).nonzero(as_tuple=True)
+    kept = height > height[:, :1] - MARGIN
+    kept[:, 0] = True  # also where no score is a number: an image has its place, and its loss tells
+    image, rank = kept.nonzero(as_tuple=True)
     corner = BLOCK * torch.stack([block[image, rank] // blocks.shape[-1], block[image, rank] % blocks.shape[-1]], dim=1)
     within = torch.cartesian_prod(*2 * [torch.arange(BLOCK, device=score.device)])
     cells = corner[:, None] + within
