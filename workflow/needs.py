@@ -6,16 +6,19 @@ say, whatever it is called. What the report reads is in `report/report.ipynb` an
 more adds the condition here.
 """
 
+import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 Runs = Mapping[str, Mapping[str, Any]]  # settings by the name of the run
 
 VARIATIONS = {"precision": "auto", "kl_warmup_epochs": 0, "importance_samples": 1, "encoder_epochs": 0}  # as by default
 MOST = {"models": 8, "generators": 15}  # of which samples fit on a page
+OPTIONAL = {"ablation", "baselines"}  # each is an appendix
 TWIN = ("architecture", "train_images", "epochs", "batch_size")  # what a VAE-GAN shares with the VAE of its pixels
 FRACTION = 0.2  # of the real images: where the report compares all arms, and generators are chosen
+HALF = 30_000  # images of a half, of MNIST and of data sets like it
 ARMS = {"real", "synthetic"}  # at every fraction, under both BUDGETS
 BUDGETS = {"updates", "epochs"}
 MORE_ARMS = {"further", "affine", "synthetic_only", "afresh", "afresh_synthetic"}  # at FRACTION, with equal updates
@@ -27,7 +30,7 @@ def lacking(runs: Runs, notebooks: Collection[str]) -> list[str]:
     found = []
     for experiment, conditions in CONDITIONS.items():
         own = {name: run for name, run in runs.items() if name.startswith(f"{experiment}/")}
-        if experiment in notebooks:
+        if experiment in notebooks and (own or experiment not in OPTIONAL):
             found += conditions(own, runs) if own else [f"a run of {experiment}"]
     return found
 
@@ -48,6 +51,21 @@ def _vae(own: Runs, runs: Runs) -> Iterator[str]:
             yield f"latent_dim 2 in {name}"
     if len({run.get("dataset") for run in own.values()}) > 1:
         yield "the same dataset in all runs of vae"
+
+
+def _baselines(own: Runs, runs: Runs) -> Iterator[str]:
+    if different := _differing(own.values(), "seed"):
+        yield f"one model alone in baselines, of as many seeds as you like: its runs differ in {', '.join(different)}"
+    compared = [runs[name] for name in _plain(runs) | _exact(runs)]
+    if compared and max(map(_tested, own.values())) > min(map(_tested, compared)):
+        yield "no more test_images in baselines than in vae (0 takes all), to compare on the same images"
+
+
+def _ablation(own: Runs, runs: Runs) -> Iterator[str]:
+    for network in dict.fromkeys(run["architecture"] for run in own.values()):
+        if different := _differing((run for run in own.values() if run["architecture"] == network), "seed"):
+            once = f"one run alone of {network} in ablation, of as many seeds as you like"
+            yield f"{once}: its runs differ in {', '.join(different)}"
 
 
 def _vaegan(own: Runs, runs: Runs) -> Iterator[str]:
@@ -92,6 +110,15 @@ def _synthesis(own: Runs, runs: Runs) -> Iterator[str]:
     for name, run in own.items():
         if run["seed"] not in compared:
             yield f"the arm real in augmentation at fraction {FRACTION}, seed {run['seed']}, to compare with {name}"
+    yield from seen_too_much(own, HALF)
+
+
+def seen_too_much(runs: Runs, half: int) -> Iterator[str]:
+    """What generators lack that see of the other half: they must leave over the images that all are chosen by."""
+    most = round(FRACTION * half)
+    for name, run in runs.items():
+        if name.startswith("synthesis/") and run["split"] == "second_half" and not 0 < run["train_images"] <= most:
+            yield f"train_images from 1 to {most:,} in {name}, {FRACTION:.0%} of its half, since split is second_half"
 
 
 def _task(own: Runs, runs: Runs) -> Iterator[str]:
@@ -105,8 +132,8 @@ def _task(own: Runs, runs: Runs) -> Iterator[str]:
             yield f"generators with and without task_weight in {name}"
         if len(set(weights)) < len(weights):
             yield f"no two generators of the same task_weight in {name}"
-        if len({(generator["generator"], generator["seed"]) for generator in generators}) > 1:
-            yield f"generators of one kind and seed in {name}"
+        if different := _differing(generators, "task_weight"):
+            yield f"generators that differ in task_weight alone in {name}, not in {', '.join(different)}"
         if any(generator["latent_dim"] != 2 or generator["generator"] == "per_digit" for generator in generators):
             yield f"generators of one VAE, with latent_dim 2, in {name}"
 
@@ -148,6 +175,8 @@ def _arms(own: Runs, updates: int) -> Iterator[str]:
 
 CONDITIONS: dict[str, Callable[[Runs, Runs], Iterator[str]]] = {  # each is given its experiment's runs, and all
     "vae": _vae,
+    "baselines": _baselines,
+    "ablation": _ablation,
     "vaegan": _vaegan,
     "latent_space": _latent_space,
     "exact_training": _exact_training,
@@ -160,6 +189,17 @@ CONDITIONS: dict[str, Callable[[Runs, Runs], Iterator[str]]] = {  # each is give
 
 def _model(name: str) -> str:
     return re.sub(r"-seed\d+$", "", name.split("/")[-1])
+
+
+def _differing(runs: Iterable[Mapping[str, Any]], *but: str) -> list[str]:
+    """The parameters, besides some, that are not the same in all of the runs."""
+    first, *others = runs
+    return [name for name in first if name not in but and any(other.get(name) != first[name] for other in others)]
+
+
+def _tested(run: Mapping[str, Any]) -> float:
+    """How many test images a run measures; 0 stands for all."""
+    return run["test_images"] or math.inf
 
 
 def _lengths(run: Mapping[str, Any]) -> list[int]:
