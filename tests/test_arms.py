@@ -134,3 +134,25 @@ def test_a_classifier_that_is_kept_is_trained_once(sets, mnist, tmp_path, monkey
     monkeypatch.setattr(torch.optim.Adam, "step", lambda *_: pytest.fail("it trains again"))
     again = arms.train_classifier(sets["real"], 5, settings, path)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_the_classifier_of_an_arm_is_trained_once_and_kept_by_its_name(sets, tmp_path, monkeypatch):
+    settings = Settings(epochs=1, batch_size=20, seed=3)
+    classifiers = arms.Classifiers(*sets.values(), settings, lambda name: tmp_path / name)
+    first, longer = (classifiers.train("duplicated", updates) for updates in (5, 6))
+    monkeypatch.setattr(arms, "train_classifier", lambda *_: pytest.fail("it trains again"))
+    assert classifiers.train("duplicated", 5) is first and classifiers.train("duplicated", 6) is longer
+    assert {path.name for path in tmp_path.iterdir()} == {"duplicated-5-updates", "duplicated-6-updates"}
+    monkeypatch.undo()
+    alone = arms.train_classifier(sets["real"].join(sets["real"]), 5, settings)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), alone.parameters(), strict=True))
+
+
+def test_what_is_unsure_is_so_to_the_classifier_of_the_real_images_after_as_many_updates(sets):
+    settings = Settings(epochs=1, batch_size=20, seed=3)
+    classifiers = arms.Classifiers(*sets.values(), settings, lambda _: None)
+    trained = classifiers.train("synthetic_unsure", 5)
+    real = arms.train_classifier(sets["real"], 5, settings)
+    parts = arms.Parts(*sets.values(), torch.Generator(), lambda images: arms.certainty(real, images))
+    alone = arms.train_classifier(arms.training_set(arms.ARMS["synthetic_unsure"], parts), 5, settings)
+    assert all(torch.equal(a, b) for a, b in zip(trained.parameters(), alone.parameters(), strict=True))

@@ -130,6 +130,35 @@ def train_classifier(
     return model
 
 
+class Classifiers:
+    """The classifiers of all arms on the same images, each trained once, whatever budgets ask for it."""
+
+    def __init__(
+        self,
+        real: data.Images,
+        synthetic: data.Images,
+        further: data.Images,
+        settings: Settings,
+        kept_as: Callable[[str], Path | None],
+    ):
+        """`kept_as` says where the finished training of a name is kept."""
+        self.sets, self.settings, self.kept_as = (real, synthetic, further), settings, kept_as
+        self._trained: dict[tuple[str, int], Classifier] = {}
+
+    def train(self, arm: str, updates: int) -> Classifier:
+        """The classifier of an arm after so many updates; a second time it is not trained again.
+
+        What is unsure is so to the classifier of the real images alone, after as many updates.
+        """
+        if (arm, updates) not in self._trained:
+            rng = torch.Generator(self.sets[0].images.device).manual_seed(self.settings.seed)
+            parts = Parts(*self.sets, rng, lambda images: certainty(self.train("real", updates), images))
+            images, kept_as = training_set(ARMS[arm], parts), self.kept_as(f"{arm}-{updates}-updates")
+            trained = train_classifier(images, updates, self.settings, kept_as, ARMS[arm].afresh)
+            self._trained[arm, updates] = trained
+        return self._trained[arm, updates]
+
+
 def _least_sure(images: data.Images, sure: Float[Tensor, " images"], count: int) -> data.Images:
     """The `count` images of which a classifier is least sure, in their order."""
     chosen = sure.argsort(stable=True)[:count].sort().values
