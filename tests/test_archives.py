@@ -101,6 +101,33 @@ def test_too_few_images_are_refused_with_the_least_number(tmp_path, split, least
     assert f"has {least} are the least" in message("mine", tmp_path, split)
 
 
+@pytest.mark.parametrize(("of_seven", "train"), [(0, 600), (29, 600), (30, 300)])
+def test_a_report_needs_so_many_images_of_each_class_that_each_half_can_train_and_choose(own, of_seven, train):
+    """Of the least that is accepted, every part of each half has all classes."""
+    labels = torch.arange(train) % 10
+    sevens = (labels == 7).nonzero()[of_seven:, 0]
+    labels[sevens] = 0
+    write(own, train=train)
+    (own / archives.PARTS[1]).write_bytes(idx(labels.to(torch.uint8)))
+    root = own.parent.parent
+    if of_seven < 30:
+        with pytest.raises(archives.DataError, match=f"has {of_seven} training images of class 7: a report needs 30"):
+            archives.read_for_report("mine", root)
+        return
+    assert archives.read_for_report("mine", root) == train
+    half = data.load("mine", "second_half", root)
+    validation = half.drop(len(half.labels) - len(half.labels) // data.VALIDATION_PART)
+    assert len(validation.labels.unique()) == 10
+
+
+def test_a_report_needs_a_test_image_of_each_class(own):
+    write(own, test=15)
+    assert archives.read_for_report("mine", own.parent.parent) == 600
+    (own / PAIR[1]).write_bytes(idx((torch.arange(15) % 9).to(torch.uint8)))
+    with pytest.raises(archives.DataError, match="has 0 test images of class 9: a report needs 1 or more of each"):
+        archives.read_for_report("mine", own.parent.parent)
+
+
 def test_labels_of_more_classes_than_there_are_are_refused(own):
     (own / PAIR[1]).write_bytes(idx((torch.arange(50) % 26).to(torch.uint8)))
     assert "has labels up to 25: the classes are 0 to 9" in message("mine", own.parent.parent)

@@ -1,5 +1,6 @@
 """A report on other images than MNIST: every run of it is about them, and its results lie apart."""
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from toy import PROJECT, Toy, make, write, write_notebook
 
 sys.path.insert(0, str(PROJECT / "workflow"))
 
+import build
 import identity
 import plan
 
@@ -60,6 +62,18 @@ def test_what_a_run_computes_with_are_the_files_of_its_own_data_set(toy: Toy):
 def test_a_data_set_that_there_is_not_is_refused_with_those_there_are(toy: Toy, dataset: str):
     with pytest.raises(plan.PlanError, match=f"no data set '{dataset}'; there are: MNIST, FashionMNIST, KMNIST, mine"):
         plan.load(toy.folder, "toy", dataset)
+
+
+def test_a_scale_that_asks_too_much_of_a_small_data_set_is_refused_before_any_run(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(build, "PROJECT", tmp_path)
+    (tmp_path / "notebooks").symlink_to(PROJECT / "notebooks")
+    idx.write(tmp_path / "data" / "mine" / "raw", train=600)
+    for train_images in (60, 61):
+        own = {"split": "second_half", "train_images": train_images}
+        runs = {"synthesis/own": plan.Run("synthesis", "own", own, {}, None, "mine")}
+        with pytest.raises(build.BuildError) if train_images > 60 else contextlib.nullcontext() as refused:
+            build.check_data(plan.Plan("any", "mine", runs, ""))
+    assert str(refused.value).startswith("the report about mine needs train_images from 1 to 60 in synthesis/own")
 
 
 @pytest.mark.slow

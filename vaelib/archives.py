@@ -25,6 +25,7 @@ PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 SIDE = 28  # pixels of an image
 CLASSES = 10
 FEWEST = {"training": 120, "test": 10}  # images: of 120 there are 10 to choose the epoch by
+FEWEST_OF_A_CLASS = {"training": 30, "test": 1}  # in a report: of 30 each half has one to choose the epoch by
 GZIP = b"\x1f\x8b"  # how a gzip file begins
 UNSIGNED_BYTES = 8  # the type of an IDX file's elements, in its third byte
 PATIENCE = 10.0  # seconds without an answer, and then without a byte, after which a server counts as silent
@@ -134,6 +135,22 @@ def read(name: str, test: bool, root: Path) -> tuple[UInt8[np.ndarray, "count 28
     if labels.max() >= CLASSES:
         raise DataError(f"{files[1]} has labels up to {labels.max()}: the classes are 0 to {CLASSES - 1}.")
     return images, labels
+
+
+def read_for_report(name: str, root: Path) -> int:
+    """How many training images a data set has, which is read as by `read`, if a report can be made about it.
+
+    Raises `DataError` also when a class has too few images.
+    """
+    for what, test in (("test", True), ("training", False)):
+        labels = read(name, test, root)[1]
+        counts, least = np.bincount(labels, minlength=CLASSES), FEWEST_OF_A_CLASS[what]
+        if counts.min() < least:
+            raise DataError(
+                f"{Path(root) / name / 'raw'} has {counts.min()} {what} images of class {counts.argmin()}: a report "
+                f"needs {least} or more of each of the classes 0 to {CLASSES - 1}."
+            )
+    return len(labels)
 
 
 def _content(name: str, part: str, file: Path) -> bytes:

@@ -34,6 +34,7 @@ sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may 
 import cluster  # noqa: E402
 import identity  # noqa: E402
 import machine  # noqa: E402
+import needs  # noqa: E402
 import plan as plans  # noqa: E402
 from screen import Screen  # noqa: E402
 
@@ -78,6 +79,16 @@ def only_build(results: Path) -> Iterator[TextIO]:
             lock.write(str(os.getpid()))
             lock.flush()
         yield lock
+
+
+def check_data(plan: plans.Plan) -> None:
+    """Fetches the data sets of a plan's runs, or refuses them; MNIST comes with the project."""
+    settings = plans.settings(plan.runs, PROJECT / "notebooks")
+    for name in sorted({run.dataset for run in plan.runs.values()} - {plans.USUAL}):
+        half = archives.read_for_report(name, PROJECT / "data") // 2
+        about = {run: values for run, values in settings.items() if plan.runs[run].dataset == name}
+        if lacking := list(needs.seen_too_much(about, half)):
+            raise BuildError(f"the report about {name} needs {'; '.join(lacking)}")
 
 
 def check_space(results: Path, unfinished: int) -> None:
@@ -163,9 +174,7 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
     plan = plans.load(PROJECT, scale, dataset)
     profile = cluster.profile(PROJECT, on) if on else None
     results = PROJECT / "results" / plan.name
-    if dataset != plans.USUAL:  # which comes with the project
-        for test in (False, True):
-            archives.read(dataset, test, PROJECT / "data")  # fetched, or refused, before any run begins
+    check_data(plan)
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
         about = "" if dataset == plans.USUAL else f" on {dataset}"

@@ -76,8 +76,13 @@ def paths(
     pairs: Sequence[tuple[int, int]],
     steps: int = 14,
 ) -> Float[Tensor, "steps_of_all 784"]:
-    """Decoded points of straight lines between digits, from one digit's image of highest ELBO to the other's."""
+    """Decoded points of straight lines between digits, from one digit's image of highest ELBO to the other's.
+
+    Where there is no image of one of the two, the points are black.
+    """
+    pairs = torch.as_tensor(pairs, device=means.device)
+    there = torch.isin(pairs, labels).all(1)[:, None, None]
     clearest = torch.stack([elbo.where(labels == digit, -torch.inf).argmax() for digit in range(data.CLASSES)])
-    ends = means[clearest[torch.as_tensor(pairs, device=means.device)]]
+    ends = means[clearest[pairs]]
     share = torch.linspace(0, 1, steps, device=means.device)[None, :, None]
-    return model.images(ends[:, :1] * (1 - share) + ends[:, 1:] * share).flatten(0, 1)
+    return (there * model.images(ends[:, :1] * (1 - share) + ends[:, 1:] * share)).flatten(0, 1)
