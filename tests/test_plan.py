@@ -172,8 +172,13 @@ def test_seeds_make_runs_and_needs_follow_the_seed(tmp_path: Path):
     assert list(runs) == ["a/x-seed0", "a/x-seed1", "a/y-seed1"]
     assert (runs["a/y-seed1"].needed, runs["a/y-seed1"].threads) == (["a/x-seed1"], 2)
     assert runs["a/y-seed1"].arguments("results/s") == (
-        "-p run_dir results/s/a/y-seed1 -p source results/s/a/x-seed1 -y 'betas: [0.1, 1]' -p seed 1"
+        "-r run_dir results/s/a/y-seed1 -r source results/s/a/x-seed1 -y 'betas: [0.1, 1]' -p seed 1"
     )
+
+
+def test_a_number_with_an_exponent_is_a_number_as_papermill_takes_it(toy: Toy):
+    toy.edit("workflow/scales/toy.yaml", "value: 1", "value: [1e-3, 2.5E+2, -3e4, '1e5', 1e, e5]")
+    assert plan.load(toy.folder, "toy").runs["alpha/one"].parameters["value"] == [1e-3, 250, -3e4, "1e5", "1e", "e5"]
 
 
 @pytest.mark.parametrize("scale", sorted(path.stem for path in (PROJECT / "workflow" / "scales").glob("*.yaml")))

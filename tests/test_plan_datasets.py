@@ -7,10 +7,12 @@ from pathlib import Path
 
 import idx
 import pytest
+from snakemake.cli import parse_config
 from toy import PROJECT, Toy, make, write, write_notebook
 
 sys.path.insert(0, str(PROJECT / "workflow"))
 
+import beforehand
 import build
 import identity
 import plan
@@ -34,7 +36,7 @@ def test_all_runs_are_about_the_data_set_asked_for_and_lie_in_a_folder_of_its_na
     assert usual.runs["alpha/one"].parameters == {"value": 1}
     assert mine.runs["alpha/one"].parameters == {"value": 1, "dataset": "mine"}
     assert mine.runs["beta/one"].parameters == {"value": 0.5}  # which has no parameter of that name
-    assert "-p dataset mine" in mine.runs["alpha/one"].arguments("results/toy-mine")
+    assert "-r dataset mine" in mine.runs["alpha/one"].arguments("results/toy-mine")
 
 
 def test_a_run_that_names_its_own_data_set_keeps_it_and_so_does_what_needs_it(toy: Toy):
@@ -58,21 +60,29 @@ def test_what_a_run_computes_with_are_the_files_of_its_own_data_set(toy: Toy):
     assert files("MNIST") == {"data/MNIST/raw/t10k-labels-idx1-ubyte"}
 
 
+@pytest.mark.parametrize("name", ["2024", "True", "1e5"])
+def test_a_data_set_may_be_called_like_a_number(toy: Toy, name: str):
+    (toy.folder / "data" / "mine").rename(toy.folder / "data" / name)
+    own = plan.load(toy.folder, "toy", name)
+    assert f"-r dataset {name}" in own.runs["alpha/one"].arguments("results")
+    config = build.snakemake_command(own)
+    assert parse_config(config[config.index("--config") + 1 :]) == {"scale": "toy", "dataset": name}
+
+
 @pytest.mark.parametrize("dataset", ["Fashion", "../mine", ""])
 def test_a_data_set_that_there_is_not_is_refused_with_those_there_are(toy: Toy, dataset: str):
     with pytest.raises(plan.PlanError, match=f"no data set '{dataset}'; there are: MNIST, FashionMNIST, KMNIST, mine"):
         plan.load(toy.folder, "toy", dataset)
 
 
-def test_a_scale_that_asks_too_much_of_a_small_data_set_is_refused_before_any_run(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(build, "PROJECT", tmp_path)
+def test_a_scale_that_asks_too_much_of_a_small_data_set_is_refused_before_any_run(tmp_path: Path):
     (tmp_path / "notebooks").symlink_to(PROJECT / "notebooks")
     idx.write(tmp_path / "data" / "mine" / "raw", train=600)
     for train_images in (60, 61):
         own = {"split": "second_half", "train_images": train_images}
         runs = {"synthesis/own": plan.Run("synthesis", "own", own, {}, None, "mine")}
-        with pytest.raises(build.BuildError) if train_images > 60 else contextlib.nullcontext() as refused:
-            build.check_data(plan.Plan("any", "mine", runs, ""))
+        with pytest.raises(plan.PlanError) if train_images > 60 else contextlib.nullcontext() as refused:
+            beforehand.check_data(plan.Plan("any", "mine", runs, ""), tmp_path)
     assert str(refused.value).startswith("the report about mine needs train_images from 1 to 60 in synthesis/own")
 
 

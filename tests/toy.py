@@ -157,7 +157,7 @@ def make(folder: Path) -> Toy:
     shutil.copytree(PROJECT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("scales", "__pycache__"))
     for name, text in MODULES.items():
         write(folder / "vaelib" / name, text)
-    for name in ("archives.py", "files.py", "sources.py"):
+    for name in ("archives.py", "classes.py", "files.py", "sources.py"):
         shutil.copy(PROJECT / "vaelib" / name, folder / "vaelib")
     write(folder / "device.json", json.dumps(PROCESSOR))
     parameters = "run_dir = ''\nalpha_run = ''\nvalue = 0"

@@ -142,15 +142,15 @@ def read_for_report(name: str, root: Path) -> int:
 
     Raises `DataError` also when a class has too few images.
     """
-    for what, test in (("test", True), ("training", False)):
-        labels = read(name, test, root)[1]
-        counts, least = np.bincount(labels, minlength=CLASSES), FEWEST_OF_A_CLASS[what]
+    labels = {what: read(name, what == "test", root)[1] for what in FEWEST_OF_A_CLASS}
+    for what, least in FEWEST_OF_A_CLASS.items():
+        counts = np.bincount(labels[what], minlength=CLASSES)
         if counts.min() < least:
             raise DataError(
                 f"{Path(root) / name / 'raw'} has {counts.min()} {what} images of class {counts.argmin()}: a report "
                 f"needs {least} or more of each of the classes 0 to {CLASSES - 1}."
             )
-    return len(labels)
+    return len(labels["training"])
 
 
 def _content(name: str, part: str, file: Path) -> bytes:

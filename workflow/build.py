@@ -31,14 +31,13 @@ import joblib
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
 
+import beforehand  # noqa: E402
 import cluster  # noqa: E402
 import identity  # noqa: E402
 import machine  # noqa: E402
-import needs  # noqa: E402
 import plan as plans  # noqa: E402
 from screen import Screen  # noqa: E402
 
-from vaelib import archives  # noqa: E402
 from vaelib.files import UserError  # noqa: E402
 
 SIDE_BY_SIDE = "VAELIB_RUNS_SIDE_BY_SIDE"  # the environment variable that tells a run how many share its device
@@ -81,16 +80,6 @@ def only_build(results: Path) -> Iterator[TextIO]:
         yield lock
 
 
-def check_data(plan: plans.Plan) -> None:
-    """Fetches the data sets of a plan's runs, or refuses them; MNIST comes with the project."""
-    settings = plans.settings(plan.runs, PROJECT / "notebooks")
-    for name in sorted({run.dataset for run in plan.runs.values()} - {plans.USUAL}):
-        half = archives.read_for_report(name, PROJECT / "data") // 2
-        about = {run: values for run, values in settings.items() if plan.runs[run].dataset == name}
-        if lacking := list(needs.seen_too_much(about, half)):
-            raise BuildError(f"the report about {name} needs {'; '.join(lacking)}")
-
-
 def check_space(results: Path, unfinished: int) -> None:
     """Raises BuildError if the disk cannot hold what is still to be computed."""
     if unfinished:
@@ -106,7 +95,7 @@ def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
     """The command that asks Snakemake about a plan."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
     command += ["--directory", str(PROJECT / "results" / plan.name)]
-    return [*command, "--config", f"scale={plan.scale}", f"dataset={plan.dataset}", *config]
+    return [*command, "--config", f'scale="{plan.scale}"', f'dataset="{plan.dataset}"', *config]
 
 
 def unnoticed(runs: Mapping[str, plans.Run], results: Path, due: Mapping[str, str]) -> list[str]:
@@ -174,7 +163,7 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
     plan = plans.load(PROJECT, scale, dataset)
     profile = cluster.profile(PROJECT, on) if on else None
     results = PROJECT / "results" / plan.name
-    check_data(plan)
+    beforehand.check_data(plan, PROJECT)
     with only_build(results) as lock:
         check_space(results, sum(not (results / run / "metrics.json").is_file() for run in plan.runs))
         about = "" if dataset == plans.USUAL else f" on {dataset}"
@@ -185,6 +174,7 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
         shares = machine.on_cluster(on) if profile else machine.find_out(PROJECT, cores)
         if due := identity.why_due(plan.runs, PROJECT, results):
             print(*identity.reasons(due), shares.said, sep="\n", flush=True)
+            beforehand.check_parameters(plan, due, PROJECT)
         measured = plan.measured(results)
         mean = statistics.fmean(measured.values()) if measured else 1.0
         screen = Screen({*plan.runs, "gather", "report", "publish"}, {run: measured.get(run, mean) for run in due})

@@ -43,11 +43,18 @@ import papermill
 import yaml
 
 from vaelib import archives
+from vaelib.classes import USUAL
 
-USUAL = "MNIST"  # the data set of notebooks whose parameters name none
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 RESERVED = {"logs", "report"}  # folders of results/<scale> that are no experiment's
 BY_HAND = {"notebook", "batch"}  # folders of results/ that are no scale's: of runs in JupyterLab, and by papermill
+
+
+class Loader(yaml.SafeLoader):
+    """Reads YAML, and 1e-3 as a number: PyYAML takes it for a text, since it has no point."""
+
+
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+"), list("-+0123456789"))
 
 
 class PlanError(Exception):
@@ -89,7 +96,8 @@ class Run:
 def _argument(name: str, value: object) -> str:
     if isinstance(value, list | dict):  # papermill's -p takes scalars only
         return "-y " + shlex.quote(f"{name}: {json.dumps(value)}")
-    return f"-p {name} {shlex.quote(str(value))}"
+    option = "-r" if isinstance(value, str) else "-p"  # by which a text stays one, such as a data set called 2024
+    return f"{option} {name} {shlex.quote(str(value))}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,7 @@ def load(project: Path, scale: str, dataset: str = USUAL) -> Plan:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise PlanError(f"there is no scale {scale!r}; the scales are: {known}")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
         runs = {run.id: run for run in _runs(content["experiments"])}
         banner = (content.get("report") or {}).get("banner", "")
         for run in runs.values():
@@ -175,15 +183,9 @@ def _runs(experiments: dict) -> list[Run]:
                 def fill(needed: str | list[str], seeded: dict = seeded) -> str | list[str]:
                     return needed.format(**seeded) if isinstance(needed, str) else [fill(run) for run in needed]
 
-                runs.append(
-                    Run(
-                        experiment,
-                        name if seed is None else f"{name}-seed{seed}",
-                        settings | seeded,
-                        {parameter: fill(needed) for parameter, needed in needs.items()},
-                        threads,
-                    )
-                )
+                called = name if seed is None else f"{name}-seed{seed}"
+                filled = {parameter: fill(needed) for parameter, needed in needs.items()}
+                runs.append(Run(experiment, called, settings | seeded, filled, threads))
     return runs
 
 
@@ -196,10 +198,9 @@ def _parameters(notebook: Path) -> dict[str, object]:
 
 
 def _constant(source: str) -> object:
-    try:
+    with contextlib.suppress(ValueError, SyntaxError):
         return ast.literal_eval(source)
-    except (ValueError, SyntaxError):
-        return None
+    return None
 
 
 def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
