@@ -13,7 +13,7 @@ from vaelib import data
 from vaelib.exact.inference import gaussian_elbo
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.measure import offline, portable
-from vaelib.models.networks import ARCHITECTURES, Architecture
+from vaelib.models.networks import ARCHITECTURES, Architecture, Maps
 from vaelib.models.vae import VAE, log_normal
 
 
@@ -54,6 +54,30 @@ def test_the_list_of_layers_gives_what_the_network_gives(architecture, part):
     with torch.no_grad():
         expected = network(x)
     torch.testing.assert_close(portable.run(portable.layers(network), x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_layers_without_a_bias_or_without_weights_give_what_the_network_gives():
+    torch.manual_seed(0)
+    plain = [nn.Linear(2, 16, bias=False), nn.LayerNorm(16, elementwise_affine=False), nn.LayerNorm(16, bias=False)]
+    network = nn.Sequential(*plain, Maps(1, 4), nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.Flatten())
+    x = torch.randn(5, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(portable.run(portable.layers(network), x), network(x))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"kernel_size": (3, 1)},
+        {"kernel_size": 3, "stride": (1, 2)},
+        {"kernel_size": 3, "padding": (1, 0)},
+        {"kernel_size": 3, "padding": "same"},
+        {"kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+    ],
+)
+def test_a_convolution_of_another_kind_is_named(other):
+    with pytest.raises(portable.UnknownLayerError, match="Conv2d"):
+        portable.layers(nn.Sequential(Maps(1, 4), nn.Conv2d(1, 3, **other)))
 
 
 def test_a_layer_of_another_kind_is_named(monkeypatch, small):

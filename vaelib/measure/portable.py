@@ -50,20 +50,21 @@ class Layer(NamedTuple):
 def layers(network: nn.Module) -> list[Layer]:
     """The layers of a network on rows. Raises `UnknownLayerError` for a module of another kind."""
     found: list[Layer] = []
+    like = next(network.parameters(), torch.empty(0)).detach()  # what a layer lacks is made beside it
     side = 0  # of the maps, where there are maps
     for module in network if isinstance(network, nn.Sequential) else [network]:
         if isinstance(module, Maps):
             side = module.shape[-1]
         elif isinstance(module, nn.Linear):
-            found.append(Layer("linear", module.weight.detach(), module.bias.detach()))
+            found.append(Layer("linear", *_weights(module, like)))
         elif isinstance(module, nn.LayerNorm):
-            found.append(Layer("norm", module.weight.detach(), module.bias.detach(), {"eps": module.eps}))
+            found.append(Layer("norm", *_weights(module, like), {"eps": module.eps}))
         elif isinstance(module, Residual):
             found.append(Layer("residual", inner=tuple(layers(module.branch))))
-        elif isinstance(module, nn.Conv2d) and side and module.groups == 1 and module.dilation == (1, 1):
+        elif isinstance(module, nn.Conv2d) and side and _is_plain(module):
             kernel, stride, padding = (pair[0] for pair in (module.kernel_size, module.stride, module.padding))
             sizes = {"side": side, "kernel": kernel, "stride": stride, "padding": padding}
-            found.append(Layer("conv", module.weight.detach(), module.bias.detach(), sizes))
+            found.append(Layer("conv", *_weights(module, like), sizes))
             side = (side + 2 * padding - kernel) // stride + 1
         elif isinstance(module, nn.PixelShuffle) and side:
             found.append(Layer("shuffle", sizes={"side": side, "factor": module.upscale_factor}))
@@ -74,6 +75,21 @@ def layers(network: nn.Module) -> list[Layer]:
                 raise UnknownLayerError(f"a page cannot compute {module}: vaelib.measure.portable knows no such layer")
             found.append(Layer(kinds[0]))
     return found
+
+
+def _weights(module: nn.Linear | nn.LayerNorm | nn.Conv2d, like: Tensor) -> tuple[Tensor, Tensor]:
+    """A layer's weights and bias; ones and zeros where it does without."""
+    outputs = module.normalized_shape if isinstance(module, nn.LayerNorm) else len(module.weight)
+    weight = like.new_ones(outputs) if module.weight is None else module.weight.detach()
+    bias = like.new_zeros(outputs) if module.bias is None else module.bias.detach()
+    return weight, bias
+
+
+def _is_plain(convolution: nn.Conv2d) -> bool:
+    """Whether a convolution is the same along both axes, sees all channels, and has zeros around its maps."""
+    pairs = (convolution.kernel_size, convolution.stride, convolution.padding)
+    square = all(isinstance(pair, tuple) and pair[0] == pair[1] for pair in pairs)
+    return square and (convolution.groups, convolution.dilation, convolution.padding_mode) == (1, (1, 1), "zeros")
 
 
 def run(network: list[Layer], x: Float[Tensor, "rows inputs"]) -> Float[Tensor, "rows outputs"]:
