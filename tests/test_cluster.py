@@ -88,6 +88,25 @@ def test_what_jobs_say_is_shown_once_and_not_what_earlier_ones_said(tmp_path: Pa
     assert shown == ["[vae/one] started\n", "[vae/other] started\n"]
 
 
+def test_a_line_is_shown_when_it_is_whole_and_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path):
+    folder = tmp_path / "vae"
+    folder.mkdir()
+    (folder / "a.said").symlink_to(tmp_path / "vanished")
+    (folder / "b.said").mkdir()
+    said, shown = folder / "c.said", []
+    follower = cluster.Follower(tmp_path, shown.append)
+    said.write_bytes(b"[vae/c] star")
+    follower._look()
+    assert shown == []
+    said.write_bytes("[vae/c] started: ½".encode()[:-1])  # in the middle of a letter
+    follower._look()
+    said.write_bytes("[vae/c] started: ½\n[vae/c] ep".encode())
+    follower._look()
+    (tmp_path / "vanished").write_text("[vae/a] started\n")
+    follower._look()
+    assert shown == ["[vae/c] started: ½\n", "[vae/a] started\n"]
+
+
 @pytest.fixture
 def on_slurm(tmp_path: Path) -> Toy:
     """A toy project whose runs are jobs."""

@@ -1,5 +1,6 @@
 """Runs as jobs of a cluster: what they say there, and what a build that was killed left in the queue."""
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -73,10 +74,15 @@ class Follower(threading.Thread):
     def __init__(self, logs: Path, show: Callable[[str], None]):
         super().__init__(daemon=True)
         self.logs, self.show, self.ended = logs, show, threading.Event()
-        self.read = {file: file.stat().st_size for file in self._files()}  # what earlier builds left
+        self.read: dict[Path, int] = {}  # bytes of each file: at first what earlier builds left
+        for file in self._files():
+            with contextlib.suppress(OSError):
+                self.read[file] = file.stat().st_size
 
     def _files(self) -> list[Path]:
-        return sorted(self.logs.glob(f"*/*{SAID}"))
+        with contextlib.suppress(OSError):
+            return sorted(self.logs.glob(f"*/*{SAID}"))
+        return []
 
     def run(self) -> None:
         """Looks again and again, and once more after the end."""
@@ -85,12 +91,16 @@ class Follower(threading.Thread):
         self._look()
 
     def _look(self) -> None:
+        """Shows the whole lines that are new. A file that cannot be read now is looked at again the next time."""
         for file in self._files():
-            with file.open(encoding="utf-8") as lines:
-                lines.seek(self.read.get(file, 0))
-                for line in lines:
-                    self.show(line)
-                self.read[file] = lines.tell()
+            new = b""
+            with contextlib.suppress(OSError), file.open("rb") as said:
+                said.seek(self.read.get(file, 0))
+                new = said.read()
+            lines = new[: new.rfind(b"\n") + 1]
+            self.read[file] = self.read.get(file, 0) + len(lines)
+            for line in lines.decode("utf-8", "replace").split("\n")[:-1]:
+                self.show(f"{line}\n")
 
     def stop(self) -> None:
         """Ends it once it has shown all."""
