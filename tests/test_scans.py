@@ -68,6 +68,21 @@ def test_a_thin_line_is_as_dark_as_any_digit_and_a_faint_one_too(tmp_path):
     assert (black > 0).nonzero().tolist() == [[row, 14] for row in range(4, 24)]
 
 
+@pytest.mark.parametrize(("ending", "dtype"), [("png", np.uint16), ("tif", np.uint16), ("tif", np.int32)])
+def test_a_scan_of_16_bits_is_what_it_is_in_8(mnist, tmp_path, ending, dtype):
+    picture = 255 - enlarged(mnist["test"].images[0, 0], 6, (10, 10, 10, 10))
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    Image.fromarray(picture.astype(dtype) * 257).save(tmp_path / f"b.{ending}")
+    one, other = scans.load(tmp_path)
+    assert torch.equal(one, other)
+
+
+def test_a_scan_whose_white_is_not_known_is_refused_by_name(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 2500, dtype=np.float32).reshape(50, 50)).save(tmp_path / "a.tif")
+    with pytest.raises(scans.ScanError, match=r"a\.tif cannot be read as a picture \(its pixels are of mode F"):
+        scans.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "there is no picture at"), (b"GIF89a", "cannot be read as a picture"), ("blank", "nothing is drawn")],

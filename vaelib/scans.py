@@ -14,6 +14,7 @@ from vaelib.files import UserError
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 BOX = 20  # pixels of the box that a digit fills, in an image of 28
 CENTRE = 14  # the row and the column in which its centre of mass lies
+DEEPEST = 65_535  # of the levels of 16 bits
 NOISE = 0.1  # of the contrast: as little ink as that is paper
 
 
@@ -56,7 +57,7 @@ def _ink(file: Path) -> np.ndarray:
     """How much is drawn at each pixel, from 0 for the background, which the picture's edges show, to 1."""
     try:
         with Image.open(file) as picture:
-            coloured = ImageOps.exif_transpose(picture).convert("RGBA")
+            coloured = _of_8_bits(ImageOps.exif_transpose(picture)).convert("RGBA")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ScanError(f"{file} cannot be read as a picture ({error}). Save it as PNG.") from None
     paper = Image.new("RGBA", coloured.size, "white")  # under what is transparent
@@ -66,6 +67,19 @@ def _ink(file: Path) -> np.ndarray:
     if ink.max() < NOISE:
         raise ScanError(f"in {file} nothing is drawn that differs from its edges: leave a margin around a dark digit.")
     return (ink / ink.max() - NOISE).clip(0) / (1 - NOISE)
+
+
+def _of_8_bits(picture: Image.Image) -> Image.Image:
+    """A picture as it is, or of grey levels from 0 to 65,535 one with 256 of them, where PIL would cut them off.
+
+    Raises `ValueError` for other levels: what is white among them is not known.
+    """
+    if picture.mode[0] not in "IF":
+        return picture
+    levels = np.asarray(picture, np.float64)
+    if picture.mode == "F" or levels.min() < 0 or levels.max() > DEEPEST:
+        raise ValueError(f"its pixels are of mode {picture.mode}, with levels other than 0 to {DEEPEST:,}")
+    return Image.fromarray(np.rint(255 * levels / DEEPEST).astype(np.uint8))
 
 
 def _offset(mass: np.ndarray) -> int:
