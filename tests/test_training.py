@@ -173,6 +173,17 @@ def test_the_identity_of_a_training_names_all_that_its_numbers_depend_on(images,
     assert len({plain, *others}) == 1 + len(others)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_identity_of_a_training_tells_emulated_from_native_bfloat16_and_no_other_processors_apart(
+    images, monkeypatch, precision
+):
+    loss, known = VAELoss(VAE("mlp")), []
+    for capabilities in ({}, {"avx512_bf16": True, "amx_bf16": True}, {"avx512_bf16": True}):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda found=capabilities: found)
+        known.append(checkpoints.identity(loss, Settings(epochs=1, precision=precision), *images))
+    assert (known[0] == known[1]) == (precision == "float32") and known[1] == known[2]
+
+
 def test_the_code_of_a_training_is_that_of_loop_loss_and_model_and_no_other():
     identity = checkpoints.identity(ClassifierLoss(Classifier()), Settings(epochs=1), data.load().take(10), None)
     files = set(checkpoints.json.loads(identity)["code"])

@@ -45,17 +45,20 @@ def identity(loss: Loss, settings: Any, training: data.Images, validation: data.
     """Everything that the numbers of a training depend on, as JSON: two trainings of one identity are the same.
 
     That is the loss with its parameters, the weights that it begins with and which of them are trained, the settings,
-    the images, the device, the version of torch, and the code of the loop, the loss and the model.
+    the images, the accelerator by its name or that there is none, whether bfloat16 is emulated there, the version of
+    torch, and the code of the loop, the loss and the model.
     """
     fields = {field.name: getattr(loss, field.name) for field in dataclasses.fields(loss)}
     modules = ["vaelib.training.loop", type(loss).__module__, type(loss.model).__module__]
     target = training.images.device
+    name = "cpu" if target.type == "cpu" else device.vendor_name(target)
+    emulated = ", bfloat16 emulated" * device.emulated(settings.precision, target)
     parts = {
         "loss": [type(loss).__name__, {name: _described(value) for name, value in fields.items()}],
         "trained": [name for name, parameter in loss.model.named_parameters() if parameter.requires_grad],
         "settings": dataclasses.asdict(settings),
         "images": [data.checksum(images) for images in (training, validation) if images is not None],
-        "device": "cpu" if target.type == "cpu" else device.vendor_name(target),
+        "device": name + emulated,
         "torch": torch.__version__,
         "code": sources.of_modules(modules, PROJECT_ROOT),
     }
