@@ -1,6 +1,7 @@
 """A report is built again from an archive of its results, which has no weights, and without running anything else."""
 
 import io
+import signal
 import subprocess
 import sys
 import tarfile
@@ -47,6 +48,25 @@ def packed(toy: Toy) -> Path:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Toy:
     return make(tmp_path / "a fresh clone")
+
+
+@pytest.mark.parametrize(
+    ("file", "held_up", "code", "line"),
+    [
+        ("plan.py", "import ast\n", -signal.SIGINT, ""),
+        ("archive.py", "    results, file =", 130, "Interrupted: the same command begins anew.\n"),
+    ],
+)
+def test_an_interrupt_is_no_traceback_whether_it_comes_before_the_work_or_in_it(fresh: Toy, file, held_up, code, line):
+    indent = held_up[: -len(held_up.lstrip())]
+    wait = f'{indent}import time; print("here", flush=True); time.sleep(60)\n'
+    fresh.edit(f"workflow/{file}", held_up, wait + held_up)
+    command = [fresh.python, str(fresh.folder / "workflow" / "archive.py"), "pack", "toy"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (code, line)
 
 
 def test_it_holds_all_but_weights_notebooks_and_images_to_train_on(packed: Path):

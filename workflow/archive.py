@@ -10,12 +10,16 @@ import argparse
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zlib
 from pathlib import Path
+
+if __name__ == "__main__":  # before what takes a second or more to import
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() is ready for it, an interrupt needs no traceback
 
 from safetensors.numpy import load_file, save_file
 
@@ -137,7 +141,7 @@ def _build(plan: plans.Plan) -> None:
     runs = [f"{results}/{run}" for run in plan.runs]
     gather = ["-m", "vaelib.runs.records", "gather", "--out", f"{results}/summary.json", *runs]
     execute = ["-m", "papermill", "--no-progress-bar", "--log-output", "report/report.ipynb", executed]
-    execute += ["-p", "scale", plan.scale, "-p", "results", results]
+    execute += ["-r", "scale", plan.scale, "-r", "results", results]
     publish = ["-m", "vaelib.report.publish", notebook, "--out", build, f"--banner={plan.banner}"]
     _watch("gather", results, [], gather)
     _watch("report", results, ["--executed", executed, "--keep", notebook], execute)
@@ -160,6 +164,7 @@ def main() -> int:
     command = commands.add_parser("report", help="build the report of an archive")
     command.add_argument("file", type=Path, help="what `pack` wrote")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if options.command == "pack":
             file = pack(plans.load(PROJECT, options.scale, options.dataset))
@@ -171,6 +176,7 @@ def main() -> int:
         print(f"No {'archive' if options.command == 'pack' else 'report'}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("Interrupted: the same command begins anew.", file=sys.stderr)
         return 130
     return 0
 
