@@ -45,10 +45,6 @@ class Fit(NamedTuple):
 
         return Fit(Posterior(*map(pick, self.q, other.q)), Expansion(*map(pick, self.seen, other.seen)))
 
-    def or_better(self, other: "Fit") -> "Fit":
-        """The fit of higher ELBO, image by image."""
-        return other.where(other.seen.elbo > self.seen.elbo, self)
-
 
 def nodes(order: int, like: Tensor) -> tuple[Float[Tensor, "nodes 2"], Float[Tensor, " nodes"]]:
     """Nodes and weights for E[f(u)], u ~ N(0, I) in two dimensions: exact for polynomials of degree 2 order - 1."""
