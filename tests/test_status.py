@@ -45,6 +45,11 @@ def test_it_says_what_would_run_why_and_for_how_long(tmp_path: Path):
     toy.edit("vaelib/plots/charts.py", "CHART = 1", "CHART = 2")
     said = status(toy)
     assert "none of 3 runs would run" in said and "built again: its text, a figure or a table changed" in said
+    toy.edit("workflow/Snakefile", "--no-progress-bar --log-output notebooks/", "--log-output notebooks/")
+    said = status(toy)
+    assert "3 of 3 runs would run\n  3 runs: their command in workflow/Snakefile changed\n" in said
+    assert said.splitlines()[2] == "its report would be built again"
+    toy.edit("workflow/Snakefile", "--log-output notebooks/", "--no-progress-bar --log-output notebooks/")
     toy.edit("vaelib/room/own.py", "deep", "deep as below")
     record = toy.results / "beta" / "one" / "metrics.json"
     write(record, json.dumps({"provenance": {"wall_seconds": 75}}))

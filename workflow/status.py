@@ -24,6 +24,7 @@ from watch import duration  # noqa: E402
 
 PUBLISHED = "report/published/report.html"
 RESULTS = re.compile(r"from commit\s+<code>([0-9a-f]{7,})")  # how the page ends its paragraph on reproduction
+JOBS = re.compile(r"^(all|run|gather|report|publish) +(\d+)$", re.MULTILINE)  # in the table of what Snakemake would do
 CODE = ("vaelib", "notebooks", "report", "workflow", ":!report/published")  # what a report comes out of
 
 
@@ -31,11 +32,17 @@ def of_plan(plan: plans.Plan, cores: int) -> list[str]:
     """Lines about the runs that are due, and about the report."""
     results = PROJECT / "results" / plan.name
     due = identity.why_due(plan.runs, PROJECT, results)
-    lines = [f"{plan.name}: {len(due) or 'none'} of {len(plan.runs)} runs would run{_time(plan, results, due, cores)}"]
+    jobs = {} if due else _jobs(plan, results)
+    count = len(due) or jobs.get("run", 0)
+    lines = [f"{plan.name}: {count or 'none'} of {len(plan.runs)} runs would run{_time(plan, results, due, cores)}"]
     lines += [f"  {reason}" for reason in identity.reasons(due)]
+    lines += [f"  {jobs['run']} runs: their command in workflow/Snakefile changed"] if "run" in jobs else []
     lines += identity.not_as_committed(plan.runs, PROJECT)
-    if due or _report_is_due(plan, results):
-        return [*lines, "its report would be built again" + ("" if due else ": its text, a figure or a table changed")]
+    if due or jobs:
+        return [
+            *lines,
+            "its report would be built again" + ("" if count else ": its text, a figure or a table changed"),
+        ]
     return [*lines, f"its report is up to date: report/build/{plan.name}/report.html"]
 
 
@@ -51,13 +58,14 @@ def _time(plan: plans.Plan, results: Path, due: Mapping[str, str], cores: int) -
     return f", about {duration(seconds)} with {cores} at a time, as far as earlier records tell"
 
 
-def _report_is_due(plan: plans.Plan, results: Path) -> bool:
-    """Whether Snakemake would gather, build or publish, although no run is due."""
+def _jobs(plan: plans.Plan, results: Path) -> dict[str, int]:
+    """The jobs that Snakemake would start, by their rule, although no run is due by its identity."""
     if not results.is_dir():
-        return True
+        return {"report": 1}
     command = [*snakemake_command(plan), "--cores", "1", "--nolock", "--dry-run", "--quiet", "rules"]
     answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    return answer.returncode != 0 or "Nothing to be done" not in answer.stdout + answer.stderr
+    jobs = {rule: int(count) for rule, count in JOBS.findall(answer.stdout + answer.stderr)}
+    return jobs or ({"report": 1} if answer.returncode else {})
 
 
 def published() -> str:
