@@ -35,7 +35,7 @@ OF_A_VAE: Meanings = {
     "iwae_5_bound": ("the importance-weighted bound with 5 draws", FIRST),
     "iwae_50_bound": ("the same with 50", FIRST),
     "iwae_500_bound": ("the same with 500, the usual stand-in for log p(x)", FIRST),
-    "knn_accuracy_100": ("share of digits right by 5 neighbours in the plane, with 100 labels", ALL),
+    "knn_accuracy_100": ("share of digits right by 5 neighbours among the means, with 100 labels", ALL),
     "knn_accuracy_1000": ("the same with 1,000 labels", ALL),
     "hole_share": ("share of prior samples where the encoder puts hardly any of the training images", DRAWN),
     "hole_share_1000": ("the same, if only the first 1,000 training images are asked for", DRAWN),
