@@ -109,7 +109,8 @@ def swept(tmp_path):
 def test_the_share_of_samples_that_were_kept_is_told_where_it_is_known(swept):
     values, _ = swept("classified", plain=0.5432, told=0.0421)
     assert values["kept_told"] == (
-        " Of the samples 54 % are kept without it and 4.2 % with it: the fewer, the rarer is some digit."
+        " Of the samples 54 % are kept without it and 4.2 % with it; some digit is hardly made any more: the entropy "
+        "asks for clear digits, not for all of them."
     )
 
 

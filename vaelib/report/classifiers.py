@@ -16,6 +16,7 @@ from vaelib.synthetic import answers, worth
 from vaelib.synthetic.answers import Trained
 from vaelib.synthetic.arms import ARMS, CHOICE_FRACTION
 
+UNLABELLED = ("classified", "regions")  # generators that are a VAE of images alone, labelled afterwards
 Runs = list[tuple[FinishedRun, pd.DataFrame]]  # each with its table of classifiers
 
 
@@ -35,8 +36,9 @@ class Classifiers:
 
     `studied` is the generator whose images are added wherever the real images alone were trained on, too, at
     `fractions`: all arms are measured with it. `measured` are the two-dimensional generators that were measured at all
-    of these, best first by their gain where generators are chosen; the main table has the first of them, `generator`.
-    All comparisons are made after `updates`, as many as where generators are chosen.
+    of these, best first by their gain where generators are chosen. The main table has `tabled`: the first of them,
+    `generator`, and before it the first whose VAE knows no labels, `unlabelled`, where there is one. All comparisons
+    are made after `updates`, as many as where generators are chosen.
     """
 
     def __init__(self, summary: Summary):
@@ -48,6 +50,13 @@ class Classifiers:
         self.updates = int(self.generators[0][0].config["updates"])
         self.measured = self._measured_at_all_fractions()
         self.generator = self.measured[0]
+        configs = {model_name(run.name): run.config for run, _ in self.generators}
+        self.unlabelled = [
+            model
+            for model in self.measured
+            if configs[model]["generator"] in UNLABELLED and not configs[model]["task_weight"]
+        ][:1]
+        self.tabled = list(dict.fromkeys([*self.unlabelled, self.generator]))
 
     def _measured_at_all_fractions(self) -> list[str]:
         in_plane = {model_name(run.name) for run, _ in self.generators if run.config["latent_dim"] == 2}

@@ -1,5 +1,6 @@
 """The tables of what added images change for a classifier: by fraction, by arm, and by generator."""
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import pandas as pd
@@ -10,7 +11,7 @@ from vaelib.report.summary import model_name
 from vaelib.report.words import as_text, points, with_interval
 from vaelib.synthetic.arms import ARMS
 
-BUDGETS = {"updates": "Equal updates in all arms", "epochs": "Equal epochs: twice the images, twice the updates"}
+BUDGETS = {"updates": "equal updates", "epochs": "equal epochs, so twice the updates"}
 AGAINST = {  # the arms of the second table: what each is compared with, by what they have in common
     "Without a generator": {"duplicated": "real", "affine": "real", "afresh": "real", "further": "real"},
     "With images of: {studied}": {
@@ -25,19 +26,20 @@ AGAINST = {  # the arms of the second table: what each is compared with, by what
 
 
 def by_fraction(classifiers: Classifiers) -> pd.DataFrame:
-    """Test accuracy without and with the images of the main generator, by budget and fraction, and what they change.
+    """Test accuracy without and with synthetic images, by generator, budget and fraction, and what they change.
 
-    A budget under which its images were not measured is left out.
+    A budget under which a generator's images were not measured is left out.
     """
+    described = {model_name(run.name): names.generator(run.config) for run, _ in classifiers.generators}
     rows = []
-    for budget, title in BUDGETS.items():
+    for model, (budget, title) in itertools.product(classifiers.tabled, BUDGETS.items()):
         for fraction in classifiers.fractions:
-            of = Of("synthetic", fraction, classifiers.generator, budget)
+            of = Of("synthetic", fraction, model, budget)
             if not classifiers.trained(of):
                 continue
             rows.append(
                 {
-                    "budget": title,
+                    "images of": f"{described[model][0].upper()}{described[model][1:]}; {title}",
                     "half used": f"{100 * fraction:.0f} %",
                     "real images": f"{classifiers.real_images(fraction):,}",
                     "real (%)": _percent(classifiers, of._replace(arm="real")),
@@ -65,6 +67,8 @@ def _arms(classifiers: Classifiers) -> Iterator[dict[str, str]]:
         for arm, against in arms.items():
             yield from _row(classifiers, kind, ARMS[arm].label, Of(arm), against)
     for model in classifiers.others():
+        if model in classifiers.tabled:
+            continue
         for fraction in classifiers.fractions:
             label = f"real + synthetic, {100 * fraction:.0f} %"
             yield from _row(classifiers, f"With images of: {described[model]}", label, Of("synthetic", fraction, model))

@@ -13,7 +13,6 @@ from vaelib.report.classifiers import Classifiers, Of
 from vaelib.report.findings import architectures, failures, machine, synthetic, theory
 from vaelib.report.plain import TWIN, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
-from vaelib.synthetic.arms import CHOICE_FRACTION
 
 
 class Report:
@@ -82,7 +81,7 @@ class Report:
         parts = [
             {"dataset": self.dataset, "results": self.results, "count": self._counts(), "kinds": names.KINDS},
             {"images": images.told(self.dataset)},
-            architectures.training(self.vaes),
+            architectures.training(self.compared),
             {"ablation": self._ablation()},
             {"proportion": self._proportion()},
             architectures.comparison(self.compared),
@@ -95,8 +94,9 @@ class Report:
             {"precision": machine.precision(self.summary, self.best)},
             synthetic.classifiers(self.on_all),
             synthetic.synthetic_worth(self.augmentation, self.generators, self.classifiers),
-            synthetic.generators(self.generators, self.classifiers),
+            synthetic.generators(self.generators, self.classifiers, self.vaes),
             theory.exact_training(self.vaes),
+            {"fitted": theory.fitted([self.summary.run(run).history for run in theory.twins(self.vaes)[0].index])},
             theory.price_list(self.vaes),
             theory.brute_force(self.exact_training),
             theory.vaegan(self.samples, self.vaegans, self._twin()),
@@ -138,7 +138,9 @@ class Report:
         return {
             "classifier_seeds": words.counted(len(self.on_all), "seed"),
             "worth_runs": words.counted(len(with_images), "run"),
-            "passes": words.counted(round(seen / made_with.real_images(CHOICE_FRACTION)), "pass", "passes"),
+            "passes": words.listed(
+                f"{seen / made_with.real_images(at):.0f} at {100 * at:.0f} %" for at in made_with.fractions
+            ),
             "vaegan_epochs": words.counted(int(self.vaegans.epochs.iloc[0]), "epoch"),
         }
 

@@ -127,13 +127,25 @@ def results(vaes: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
         rows += [
             {
                 "protocol": f"Protocol {protocol}, published",
-                "model": f"{row.model} [{row.mark}]",
+                "model": row.model,
                 "−ELBO": row.elbo.removeprefix("-") or "–",
                 "imp.-weighted": row.nll,
             }
             for row in published[published.protocol == protocol].itertuples()
         ]
     return pd.DataFrame(rows, columns=RESULTS).fillna("–")
+
+
+def fewer_images(vaes: pd.DataFrame, best: Mapping[str, int]) -> str:
+    """What stands below `results`: models measured on other numbers of test images than the best one; or nothing."""
+    trained = in_usual_precision(vaes).query("objective == 'elbo'")
+    told = []
+    for (asked, gaps), own in trained.groupby(["test_images", "gap_images"]):
+        if (asked, gaps) != (best["test_images"], best["gap_images"]):
+            number = images.at_most(int(asked), images.count(own.dataset.iloc[0], "test"))
+            models = listed(f"*{model}*" for model in own.model.unique())
+            told.append(f" On the first {number:,} test images, with gaps on the first {gaps:,.0f}: {models}.")
+    return "".join(told)
 
 
 def objectives(vaes: pd.DataFrame) -> pd.DataFrame:

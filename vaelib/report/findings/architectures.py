@@ -7,7 +7,7 @@ import pandas as pd
 from vaelib.classes import USUAL
 from vaelib.report.plain import doubt, ranking
 from vaelib.report.tables import importance_weighted
-from vaelib.report.words import with_interval
+from vaelib.report.words import listed, with_interval
 
 PUBLISHED = "mlp"  # the architecture with the layers of the published N-VAE (Davidson et al. 2018)
 
@@ -23,28 +23,40 @@ def comparison(plain: pd.DataFrame) -> dict[str, Any]:
             "nll": with_interval(runs.exact_nll),
             "lead": _lead(plain, order),
             "caution": ", though not for certain" if _doubt(plain, *order[:2]) else "",
+            "gap": (-runs.elbo - runs.exact_nll).mean(),
             **gaps,
             "amortisation_share": 100 * gaps.amortisation_gap / gaps.sum(),
+            "whose": "a Gaussian is good enough, but the encoder does not find the best one"
+            if gaps.amortisation_gap > gaps.approximation_gap
+            else "the Gaussian's shape costs more than the encoder",
         },
         "published": {"sentence": _published(plain[plain.architecture == PUBLISHED])},
     }
 
 
-def training(vaes: pd.DataFrame) -> dict[str, Any]:
-    """Batch sizes, epochs and learning rates of the runs, the smallest and the largest."""
+def training(plain: pd.DataFrame) -> dict[str, Any]:
+    """Batch sizes, epochs and learning rates of the models that are compared."""
 
     def span(values: pd.Series) -> str:
         numbers = sorted(set(values))
         return f"{numbers[0]:g}" if len(numbers) == 1 else f"{numbers[0]:g} to {numbers[-1]:g}"
 
-    epochs = span(vaes.epochs)
+    epochs = span(plain.epochs)
     return {
         "training": {
-            "batch": span(vaes.batch_size),
+            "batch": span(plain.batch_size),
             "epochs": f"{epochs} epoch{'' if epochs == '1' else 's'}",
-            "rates": span(vaes.learning_rate),
+            "rates": _rates(plain),
         }
     }
+
+
+def _rates(plain: pd.DataFrame) -> str:
+    """The learning rates and whose they are; the models of the commonest one are "the others"."""
+    models = plain.groupby("learning_rate").model.unique().sort_values(key=lambda group: group.map(len))
+    *own, commonest = models.index
+    named = [f"{rate:g} ({listed(f'*{model}*' for model in models[rate])})" for rate in own]
+    return f"rates of {listed([*named, f'{commonest:g} (the others)'])}" if own else f"a rate of {commonest:g}"
 
 
 def curves(history: pd.DataFrame, model: str) -> dict[str, Any]:
@@ -79,7 +91,10 @@ def checks(vaes: pd.DataFrame, run: str) -> dict[str, Any]:
         "quadrature": {
             "error": vaes.exact_nll_error[~dense].max(),
             "worst": worst[~dense].max(),
-            "densities": f" Under protocol C the worst is {worst[dense].max():.3f}." if dense.any() else "",
+            "densities": f" Under protocol C these are {vaes.exact_nll_error[dense].max():.4f} and "
+            f"{worst[dense].max():.3f}."
+            if dense.any()
+            else "",
         },
         "entropy": shown.pixel_entropy,
         "identity": {

@@ -21,7 +21,7 @@ def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any
     shares, own = arrays["class_shares"], arrays["class_shares_training"]
     return {
         "failure": {
-            "lowest": arrays["log_px"].min(),
+            "highest": -arrays["log_px"].min(),
             "misread": 100 * metrics.misread_reconstructions,
             "unsure": 100 * metrics.unsure_samples,
             "largest_gap": (arrays["approximation_gap"] + arrays["amortisation_gap"]).max(),

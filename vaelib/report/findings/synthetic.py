@@ -1,37 +1,40 @@
 """What synthetic images change for a classifier, and which generator makes them."""
 
+import math
 from typing import Any
 
 import pandas as pd
 
+from vaelib.models.classifier import ROTATION, SCALE, SHIFT
 from vaelib.report import images, names, words
 from vaelib.report.classifiers import Classifiers, Of
+from vaelib.report.plain import in_usual_precision
 from vaelib.report.words import points, told, with_interval
 from vaelib.synthetic.arms import CHOICE_FRACTION, choice_images
+from vaelib.synthetic.worth import Difference
 
-TOLD = ("synthetic", "afresh", "further")  # arms whose change the prose quotes
+TOLD = ("afresh", "further")  # arms whose change the prose quotes
 
 
 def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
-    """The digit classifier's accuracy on the test images."""
-    return {"classifier": {"accuracy": with_interval(100 * frame.test_accuracy)}}
+    """The digit classifier's accuracy on the test images, and whether it was trained on moved images."""
+    moved = f", turned, shifted and scaled at random (by at most {ROTATION:g}°, {SHIFT:g} pixels and {100 * SCALE:g} %)"
+    affine = frame.augmentation.iloc[0] == "affine"
+    return {"classifier": {"accuracy": with_interval(100 * frame.test_accuracy), "moved": moved if affine else ""}}
 
 
-def generators(frame: pd.DataFrame, made_with: Classifiers) -> dict[str, Any]:
-    """The judge; and how the main table's generator was chosen."""
+def generators(frame: pd.DataFrame, made_with: Classifiers, vaes: pd.DataFrame) -> dict[str, Any]:
+    """The judge; how long generators were trained; and how those of the main table were chosen."""
     by_model = frame.groupby("model", sort=False).mean(numeric_only=True)
-    described = {model: names.generator(runs.iloc[0]) for model, runs in frame.groupby("model", sort=False)}
-    gains = {model: gain.mean for model in by_model.index if (gain := made_with.gain(model)) is not None}
-    in_plane = {model: gain for model, gain in gains.items() if by_model.latent_dim[model] == 2}
-    ranked = sorted(in_plane, key=in_plane.get, reverse=True)
+    described = _described(frame)
     return {
         "judge": {"error": 100 * (1 - frame.judge_accuracy.mean())},
         "generators": {
             "images": f"{images.made(frame.iloc[0]):,}",
             "networks": _networks(frame),
             "chosen": described[made_with.generator],
-            "chosen_place": f"place {ranked.index(made_with.generator) + 1} of {len(ranked)}",
-            "choice": _choice([f"*{described[model]}*" for model in made_with.measured]),
+            "choice": _choice(len(made_with.measured), *(f"*{described[model]}*" for model in made_with.tabled[::-1])),
+            "shorter": _shorter(frame[frame.model == made_with.tabled[0]], vaes),
             "studied": described[made_with.studied],
             "filled": _filled({f"*{described[model]}*": 100 * share for model, share in _shares(by_model).items()}),
         },
@@ -57,12 +60,35 @@ def _filled(per_cent: dict[str, float]) -> str:
     return f" {begin}: {words.listed(each)}." if each else ""
 
 
-def _choice(measured: list[str]) -> str:
-    """How the main table's generator was chosen, as a sentence; the first of those it could be is the chosen one."""
-    if len(measured) == 1:
-        return f"@tbl:augmentation has {measured[0]}, the only one in two dimensions that was measured at all sizes."
-    several = f"In two dimensions {words.listed(measured)} were measured at all sizes"
-    return f"{several}; @tbl:augmentation has the first of them by this gain, {measured[0]}."
+def _choice(measured: int, chosen: str, unlabelled: str = "") -> str:
+    """How the main table's generators were chosen among so many, as a sentence."""
+    if measured == 1:
+        return f"@tbl:augmentation has {chosen}, the only one in two dimensions that was measured at all sizes."
+    best = f"Of those in two dimensions that were measured at all sizes, @tbl:augmentation has the best, {chosen}"
+    return f"{best}, and the best that knows no labels, {unlabelled}." if unlabelled else f"{best}."
+
+
+def _described(frame: pd.DataFrame) -> dict[str, str]:
+    """Generators as a reader knows them, by their models."""
+    return {model: names.generator(runs.iloc[0]) for model, runs in frame.groupby("model", sort=False)}
+
+
+def _shorter(own: pd.DataFrame, vaes: pd.DataFrame) -> str:
+    """A sentence on a generator that made fewer updates than a VAE of its network and pixels, or nothing."""
+    like = in_usual_precision(vaes).query("objective == 'elbo' and protocol == 'B'")
+    like = like[like.architecture == own.architecture.iloc[0]]
+    updates = [_updates(runs.iloc[0]) for runs in (own, like) if len(runs)]
+    if len(updates) < 2 or updates[0] >= updates[1]:
+        return ""
+    return (
+        f" For time's sake it makes {updates[0]:,} updates, where the same network in @tbl:results makes "
+        f"{updates[1]:,}: longer trained ones might do better."
+    )
+
+
+def _updates(run: pd.Series) -> int:
+    """How many updates a run's training has."""
+    return math.ceil(images.trained_on(run) / int(run.batch_size)) * int(run.epochs)
 
 
 def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Classifiers) -> dict[str, Any]:
@@ -74,13 +100,13 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         "choice_images": f"{len(choice_images(generators.dataset.iloc[0])[1].labels):,}",
         "updates_made": f"{trained.updates:,}",
         "batch": int(frame.batch_size.iloc[0]),
+        "added": _at_choice(generators, trained),
+        "answer": _answer(generators, trained),
         "plain": _plain(trained),
-        "elsewhere": _elsewhere(trained),
         "beyond": _beyond(generators, trained),
         "synthetic_only": words.as_text(*(100 * number for number in trained.accuracy(Of("synthetic_only")))),
         "moved": points(trained.change(Of("afresh_synthetic"), "afresh")),
         "moved_told": told(trained.change(Of("afresh_synthetic"), "afresh")),
-        "epochs": _equal_epochs(trained),
         "longer": points(trained.longer()),
     }
     for arm in TOLD:
@@ -90,35 +116,60 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
 
 
 def _plain(trained: Classifiers) -> str:
-    """The plain answer as a sentence, where moving the real images helps and adding synthetic ones does not."""
-    of = Of("real", generator=trained.generator)
-    helps = {arm: told(trained.change(of._replace(arm=arm))) == "a gain" for arm in ("afresh", "synthetic")}
+    """A sentence, where moving the real images helps and adding synthetic ones does not; else nothing."""
+    added = [told(trained.change(Of("synthetic", generator=model))) for model in trained.tabled]
     real = f"{trained.real_images(CHOICE_FRACTION):,} real digits"
     sentence = f"With {real} it is better to move them than to add images of a two-dimensional VAE. "
-    return sentence if helps["afresh"] and not helps["synthetic"] else ""
+    return sentence if told(trained.change(Of("afresh"))) == "a gain" and "a gain" not in added else ""
 
 
-def _elsewhere(trained: Classifiers) -> str:
-    """What synthetic images change at the other fractions, as a sentence; nothing where there is no other."""
-    others = [fraction for fraction in trained.fractions if fraction != CHOICE_FRACTION]
-    changes = {fraction: trained.change(Of("synthetic", fraction, trained.generator)) for fraction in others}
-    each = [f"{points(change)} points at {100 * at:.0f} % ({told(change)})" for at, change in changes.items()]
-    return f" The change is {words.listed(each)}." if each else ""
+def _at_choice(generators: pd.DataFrame, trained: Classifiers) -> str:
+    """What the images of each kind of generator in the main table change, where all comparisons are made."""
+    kinds = generators.groupby("model").generator.first()
+    changes = {model: trained.change(Of("synthetic", generator=model)) for model in trained.tabled}
+    each = [f"{points(change)} points (*{names.KINDS[kinds[model]]}*)" for model, change in changes.items()]
+    return words.listed(each)
 
 
-def _equal_epochs(trained: Classifiers) -> str:
-    """What the images of the main table change under equal epochs, as the end of a sentence, or nothing."""
-    change = trained.change(Of("synthetic", generator=trained.generator, budget="epochs"))
-    return f"; the synthetic images with equal epochs change it by {points(change)}" if change else ""
+def _answer(generators: pd.DataFrame, trained: Classifiers) -> str:
+    """The accuracies of the real images at all fractions, and what synthetic ones change there, as sentences."""
+    real = [f"{100 * trained.accuracy(Of('real', at))[0]:.2f}" for at in trained.fractions]
+    each = []
+    for model in trained.tabled:
+        under = {budget: _changes(trained, model, budget) for budget in ("updates", "epochs")}
+        changes = f"{words.listed(points(change) for change in under['updates'].values())} points"
+        if under["epochs"]:
+            changes += f" (with equal epochs {words.listed(points(change) for change in under['epochs'].values())})"
+        each.append(f"those of *{_described(generators)[model]}* by {changes}: {_verdicts(under['updates'])}")
+    sizes = words.listed(f"{100 * at:.0f}" for at in trained.fractions)
+    return (
+        f"With {sizes} % of the half the test accuracy is {words.listed(real)} %. As many synthetic images change it, "
+        f"with equally many updates, {'; '.join(each)}"
+    )
+
+
+def _changes(trained: Classifiers, model: str, budget: str) -> dict[float, Difference]:
+    """What a generator's images change, by the fraction."""
+    each = {at: trained.change(Of("synthetic", at, model, budget)) for at in trained.fractions}
+    return {at: change for at, change in each.items() if change is not None}
+
+
+def _verdicts(changes: dict[float, Difference]) -> str:
+    """What may be said of changes, each verdict once, with the fractions that it holds for where there are several."""
+    sizes: dict[str, list[str]] = {}
+    for at, change in changes.items():
+        sizes.setdefault(told(change), []).append(f"{100 * at:.0f}")
+    if len(sizes) == 1:
+        return next(iter(sizes))
+    return words.listed(f"{verdict} at {words.listed(at)} %" for verdict, at in sizes.items())
 
 
 def _beyond(generators: pd.DataFrame, trained: Classifiers) -> str:
     """What images of generators outside the main table change at the fraction of all comparisons, as a sentence."""
-    outside = [model for model in (trained.studied, *trained.others()) if model != trained.generator]
+    outside = [model for model in (trained.studied, *trained.others()) if model not in trained.tabled]
     parts = []
     for model in outside:
         if (change := trained.change(Of("synthetic", generator=model))) is not None:
-            described = names.generator(generators[generators.model == model].iloc[0])
-            parts.append(f"{points(change)} (*{described}*: {told(change)})")
+            parts.append(f"{points(change)} (*{_described(generators)[model]}*: {told(change)})")
     others = "Images of other generators, added to the real ones as they are, change it by"
     return f" {others} {words.listed(parts)}." if parts else ""

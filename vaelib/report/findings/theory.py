@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from vaelib.report import images, names, words
@@ -10,10 +11,12 @@ from vaelib.report.classifiers import Classifiers
 from vaelib.report.plain import TWIN, doubt, in_usual_precision, plain_runs, ranking
 from vaelib.report.summary import FinishedRun
 from vaelib.report.words import counted, points, with_interval
+from vaelib.synthetic.worth import Difference
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 
 AS_LONG = list(TWIN)
 LENGTH = AS_LONG[1:]  # all but the architecture
+NEARLY_LOST = 0.1  # share of the samples that are kept: the rarest digit is then in some hundredth of them
 CRITICS = "classified"  # the kind of generator whose labels are the critic's own answers
 AS_LIKE = [*AS_LONG, "protocol", "precision", "kl_warmup_epochs"]  # what else may not differ but an objective
 
@@ -68,9 +71,34 @@ def exact_training(vaes: pd.DataFrame) -> dict[str, Any]:
             "points": f"{run.importance_samples**run.latent_dim:,}",
             "twin": names.network(run.architecture),
             "twin_nll": with_interval(other.exact_nll),
+            "by_elbo": ""
+            if other.model.iloc[0] == ranking(plain_runs(vaes))[0] and (own[LENGTH] == twin[LENGTH]).all()
+            else f", by the ELBO {with_interval(other.exact_nll)}",
             "price": twin.exact_nll - own.exact_nll,
+            "whose": "so the ELBO itself prefers that decoder. Most of the difference is the encoder's price: it must "
+            "find all posteriors by one function"
+            if own.approximation_gap < (twin.exact_nll - own.exact_nll) / 2
+            else "so the Gaussian's shape has a part in the price, beside the encoder",
         }
     }
+
+
+def fitted(histories: Sequence[pd.DataFrame]) -> str:
+    """How an encoder was fitted to a finished decoder, and whether that had come to its end: means over runs.
+
+    It is the end of a sentence; nothing where none was fitted.
+    """
+    phases = [history[history.phase == "encoder"] for history in histories]
+    epochs = len(phases[0])
+    if not epochs:
+        return ""
+    rise = np.mean([own.validation_elbo.diff().iloc[-1] for own in phases]) if epochs > 1 else np.nan
+    apart = np.mean([(own.train_elbo - own.validation_elbo).iloc[-1] for own in phases])
+    last = "" if np.isnan(rise) else f"the last changed its validation ELBO by {rise:+.1f} nats, and "
+    return (
+        f"; one is fitted afterwards, for {counted(epochs, 'epoch')} ({last}its ELBO of training images is "
+        f"{abs(apart):.1f} nats {'higher' if apart > 0 else 'lower'} than that of validation images)"
+    )
 
 
 def _length(run: pd.Series) -> str:
@@ -104,12 +132,31 @@ def price_list(vaes: pd.DataFrame) -> dict[str, Any]:
     return {
         "price": {
             "parts": " ".join(parts),
+            "iwae": _importance_weighted(vaes),
             "exact_lookup": -(exact.elbo_lookup + exact.gap_exact_nll).mean(),
             "exact_nine": -(exact.elbo_best_of_nine + exact.gap_exact_nll).mean(),
             "exact_encoder": -(exact.gap_elbo + exact.gap_exact_nll).mean(),
             "bias": exact.estimate_bias.mean(),
         }
     }
+
+
+def _importance_weighted(vaes: pd.DataFrame) -> str:
+    """A sentence on the importance-weighted bound with the most samples, beside the ELBO; nothing without both."""
+    iwae = in_usual_precision(vaes).query("objective == 'iwae' and protocol == 'A'")
+    iwae = iwae[iwae.importance_samples == iwae.importance_samples.max()]
+    if iwae.empty:
+        return ""
+    own, plain = _best(iwae), plain_runs(vaes)
+    twin = plain[(plain[AS_LONG] == own[AS_LONG].iloc[0]).all(axis="columns")]
+    if twin.empty:
+        return ""
+    return (
+        f" The importance-weighted bound of @eq:iwae is another way: with $K = {own.importance_samples.iloc[0]}$ "
+        f"*{names.network(own.architecture.iloc[0])}* reaches {with_interval(own.exact_nll)} nats instead of "
+        f"{with_interval(_best(twin).exact_nll)}. Its encoder makes proposals, not posteriors: the ELBO with it is "
+        f"{-(own.gap_elbo + own.gap_exact_nll).mean():.1f} nats below $\\log p(x)$."
+    )
 
 
 def brute_force(run: FinishedRun) -> dict[str, Any]:
@@ -129,6 +176,7 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
     return {
         "vaegan": {
             "distance": with_interval(by_model.get_group("vaegan").frechet_distance, digits=0),
+            "each": words.listed(f"{one:.0f}" for one in sorted(by_model.get_group("vaegan").frechet_distance)),
             "network": names.network(records.architecture.iloc[0]),
             "distance_told": ", so not for certain" if doubt(*apart) else "",
             "plain": plain,
@@ -191,7 +239,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
     own = sweep[sweep.kind == needy]
     by_weight, model_of = own.groupby("task_weight").mean(numeric_only=True), own.groupby("task_weight").model.first()
     gains = {weight: classifiers.gain(model, seeds=own.seed).mean for weight, model in model_of.items() if weight > 0}
-    weight = max(gains, key=gains.__getitem__)
+    weight, *worse = sorted(gains, key=gains.__getitem__, reverse=True)
     gained = classifiers.gain(model_of[weight], model_of[0.0])
     plain, best = by_weight.loc[0.0], by_weight.loc[weight]
     return {
@@ -199,6 +247,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
             "kind": names.KINDS[needy],
             "weights": words.listed(f"{each:g}" for each in by_weight.index),
             "weight": f"{weight:g}",
+            "caution": _caution(classifiers.gain(model_of[weight], model_of[worse[0]]), worse[0]) if worse else "",
             "images": f"{images.at_most(int(own.nll_images.iloc[0]), images.count(own.dataset.iloc[0], 'test')):,}",
             "gained": points(gained),
             "told": words.told(gained),
@@ -227,9 +276,22 @@ def _critic(kind: str, heaviest: pd.Series) -> str:
     )
 
 
+def _caution(lead: Difference | None, second: float) -> str:
+    """What to say of the best weight where its lead before the second one may be chance, or nothing."""
+    certain = lead is not None and lead.runs > 1 and abs(lead.mean) > lead.half
+    return "" if certain else f", though not for certain before {second:g}"
+
+
 def _kept(shares: pd.Series) -> str:
-    """How many samples are kept for the labels asked for, without and with the best weight, or nothing."""
+    """How many samples are kept for the labels asked for, without and with the best weight, or nothing.
+
+    A sample of a digit that has enough is not kept, so the share is small where one digit is rare.
+    """
     if shares.isna().any():
         return ""
     plain, best = (f"{100 * share:.{0 if share >= 0.1 else 1}f}" for share in shares)
-    return f" Of the samples {plain} % are kept without it and {best} % with it: the fewer, the rarer is some digit."
+    told = f" Of the samples {plain} % are kept without it and {best} % with it"
+    if shares.iloc[1] >= shares.iloc[0]:
+        return f"{told}."
+    lost = "; some digit is hardly made any more" if shares.iloc[1] < NEARLY_LOST else ""
+    return f"{told}{lost}: the entropy asks for clear digits, not for all of them."
