@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vaelib.report.classifiers import Classifiers
-from vaelib.report.findings import architectures, machine, theory
+from vaelib.report.findings import architectures, machine, objectives, theory
 from vaelib.report.summary import Summary
 
 
@@ -244,7 +244,7 @@ def vaes() -> pd.DataFrame:
 
 
 def test_the_price_of_the_bound_is_the_difference_of_exact_likelihoods(vaes):
-    values = theory.exact_training(vaes)["exact"]
+    values = objectives.exact_training(vaes)["exact"]
     assert values["nll"].startswith("125.00 ±") and (values["twin"], values["twin_nll"]) == ("big", "130.00")
     assert values["price"] == pytest.approx(5.0) and values["points"] == "25"
     assert values["lengths"] == values["beyond"] == ""
@@ -255,7 +255,7 @@ def test_the_twins_are_as_long_where_they_can_be_and_a_longer_one_is_told_of_apa
     small[["model", "objective", "exact_nll", "exact_nll_validation"]] = "small-exact", "marginal", 138.0, 137.0
     both = pd.concat([vaes, small.to_frame("vae/small-exact-seed0").T.infer_objects()])
     both.loc[both.model == "big-exact", "epochs"] = 30
-    values = theory.exact_training(both)["exact"]
+    values = objectives.exact_training(both)["exact"]
     assert (values["nll"], values["twin"], values["lengths"]) == ("138.00", "small", "")
     assert values["price"] == pytest.approx(2.0)
     assert values["beyond"].startswith("The best decoder trained so, *big*, reaches 125.00 ±")
@@ -264,7 +264,7 @@ def test_the_twins_are_as_long_where_they_can_be_and_a_longer_one_is_told_of_apa
 
 def test_of_twins_that_are_not_as_long_both_lengths_are_told(vaes):
     vaes.loc[vaes.model == "big-exact", "epochs"] = 30
-    values = theory.exact_training(vaes)["exact"]
+    values = objectives.exact_training(vaes)["exact"]
     assert values["lengths"] == " (30 epochs in batches of 250, not 3 epochs in batches of 250)"
 
 
@@ -321,3 +321,30 @@ def test_the_runs_of_a_sweep_are_told_by_generator_and_seed(tmp_path):
     rows = theory.sweeps(summary.runs("task"), summary.frame("synthesis"))
     assert rows.model.tolist() == ["plain", "told"] and rows.kind.tolist() == ["conditional"] * 2
     assert rows.task_weight.tolist() == [0.0, 10.0] and rows.seed.tolist() == [0, 0]
+
+
+def test_learning_rates_are_told_with_the_models_they_are_of():
+    plain = pd.DataFrame({"model": ["a", "b", "c", "c"], "learning_rate": [0.002, 0.004, 0.004, 0.004]})
+    plain = plain.assign(batch_size=250, epochs=[20, 20, 20, 20])
+    assert architectures.training(plain)["training"] == {
+        "batch": "250", "epochs": "20 epochs", "rates": "rates of 0.002 (*a*) and 0.004 (the others)",
+    }  # fmt: skip
+
+
+def test_the_importance_weighted_bound_is_told_of_with_the_most_samples_beside_the_elbo(vaes):
+    vaes = vaes.assign(gap_elbo=-160.0, gap_exact_nll=124.0)
+    values = objectives.price_list(vaes.assign(elbo_lookup=0.0, elbo_best_of_nine=0.0, estimate_bias=0.0))
+    said = values["price"]["iwae"]
+    assert "with $K = 5$ *big* reaches 128.00 nats instead of 130.00." in said
+    assert said.endswith("the ELBO with it is 36.0 nats below $\\log p(x)$.")
+
+
+def test_of_an_encoder_that_was_fitted_one_epoch_alone_no_last_change_is_told():
+    history = pd.DataFrame(
+        {"phase": ["training", "encoder"], "train_elbo": -140.0, "validation_elbo": [-139.0, -138.5]}
+    )
+    assert objectives.fitted([history]) == (
+        "; one is fitted afterwards, for 1 epoch (its ELBO of training images is 1.5 nats lower than that of "
+        "validation images)"
+    )
+    assert objectives.fitted([history[:1]]) == ""

@@ -12,7 +12,7 @@ sys.path.insert(0, str(PROJECT / "workflow"))
 import needs
 import plan
 
-from vaelib.report.findings import theory
+from vaelib.report.findings import objectives
 from vaelib.report.plain import plain_runs, usual_precision
 from vaelib.runs.records import table
 
@@ -43,7 +43,7 @@ def test_the_scale_and_the_report_know_the_same_precision_and_the_same_plain_and
     frame, settings = table(runs), {name: run["config"] for name, run in runs.items()}
     assert needs._usual_precision(settings) == usual_precision(frame)
     assert needs._plain(settings) == set(plain_runs(frame).index)
-    assert needs._exact(settings) == set(theory.exact_runs(frame).index)
+    assert needs._exact(settings) == set(objectives.exact_runs(frame).index)
 
 
 def test_a_decoder_on_log_px_in_another_precision_than_the_usual_one_is_not_enough():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vaelib.report import tables
-from vaelib.report.findings import theory
+from vaelib.report.findings import objectives
 from vaelib.report.plain import in_usual_precision, plain_runs, ranking, usual_precision
 from vaelib.report.summary import model_name, published_likelihoods
 from vaelib.runs.records import table
@@ -86,9 +86,9 @@ def scale(precision: str, better: float = 0.0, suffix: str = "") -> dict:
 
 def models(frame: pd.DataFrame) -> list[set[str]]:
     """The models that the report tells of: in its two tables of likelihoods, and as its decoder on log p(x)."""
-    results, objectives = tables.results(frame, published_likelihoods()), tables.objectives(frame)
+    results, trained_by = tables.results(frame, published_likelihoods()), tables.objectives(frame)
     own = results[~results.protocol.str.contains("published")]
-    return [set(own.model), set(objectives["exact −log p(x)"]), set(theory.exact_runs(frame).model)]
+    return [set(own.model), set(trained_by["exact −log p(x)"]), set(objectives.exact_runs(frame).model)]
 
 
 def test_a_run_that_names_another_precision_than_the_usual_one_is_no_model_however_good_it_is():

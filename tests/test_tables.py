@@ -54,6 +54,15 @@ def test_other_trainings_have_their_images_length_and_weights(summary):
     assert arms == ["classifier in an arm", "6,000", "500 and 1,000 updates", "–"] and not table.duplicated().any()
 
 
+def test_below_the_results_stands_which_models_were_measured_on_other_images(vaes):
+    vaes = vaes.assign(gap_images=3)
+    assert tables.fewer_images(vaes, {"test_images": 0, "gap_images": 3}) == ""
+    vaes.loc[vaes.model == "grey", ["test_images", "gap_images"]] = 2000, 2
+    assert tables.fewer_images(vaes, {"test_images": 0, "gap_images": 3}) == (
+        " On the first 2,000 test images, with gaps on the first 2: *grey*."
+    )
+
+
 def test_a_precision_that_a_run_names_is_no_variation_of_the_training(vaes):
     table = tables.results(vaes, published_likelihoods())
     conv = vaes[vaes.model == "conv"]
@@ -130,14 +139,14 @@ def test_what_is_taken_away_is_set_beside_the_whole_network_seed_by_seed(tmp_pat
 
 
 def test_the_decoders_are_set_among_the_baselines_on_the_same_images(tmp_path, summary, vaes):
-    config = {"components": [50, 4096], "points": 4096, "architecture": "mlp", "lattice_epochs": 1}
+    config = {"components": [50, 4096], "points": 4096, "architecture": "mlp", "lattice_epochs": 1, "epochs": 12}
     run = made_up_scale.of_run(0, "baselines/any", config)
     kept = Summary(made_up_scale.write(tmp_path, made_up_scale.records() | {"baselines/any": run}))
     runs = baselines.finished(kept)
     table = baselines.table(runs, kept, vaes[vaes.model == "conv"])
     assert table.model.tolist() == [
-        "mixture of 4,096", "256–128 ReLU, by log p(x), 3-D", "256–128 ReLU, by log p(x), 2-D",
-        "decoder on the torus", "256–128 ReLU, by log p(x), 1-D", "*conv*",
+        "mixture of 4,096", "256–128 ReLU, by log p(x), 12 epochs, 3-D", "256–128 ReLU, by log p(x), 12 epochs, 2-D",
+        "decoder on the torus", "256–128 ReLU, by log p(x), 12 epochs, 1-D", "*conv*",
     ]  # fmt: skip
     own = table.set_index("model").loc["*conv*"]
     assert own["exact −log p(x)"] == "200.00" and own["on training images"] == "127.00"  # of the first two test images
@@ -151,7 +160,7 @@ def test_the_decoders_are_set_among_the_baselines_on_the_same_images(tmp_path, s
 
 
 def test_baselines_of_an_older_run_say_nothing_of_a_third_dimension(tmp_path, vaes):
-    config = {"components": [50, 1600], "points": 1600, "architecture": "mlp", "lattice_epochs": 1}
+    config = {"components": [50, 1600], "points": 1600, "architecture": "mlp", "lattice_epochs": 1, "epochs": 12}
     run = made_up_scale.of_run(0, "baselines/any", config)
     run["metrics"] = {name: value for name, value in run["metrics"].items() if "3d" not in name and "bias" not in name}
     folder = made_up_scale.write(tmp_path, made_up_scale.records() | {"baselines/any": run})

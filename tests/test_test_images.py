@@ -15,7 +15,7 @@ from toy import PROJECT
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 MAKES = {  # functions that train, choose or say how to, by their last name
     "train", "train_classifier", "training_set", "fit", "model", "build", "settings", "require", "classifier",
-    "choice_images", "with_validation", "synthesise", "Parts", "TaskLoss", "VAELoss", "VAEGANLoss",
+    "choice_images", "with_validation", "synthesise", "Parts", "Classifiers", "TaskLoss", "VAELoss", "VAEGANLoss",
 }  # fmt: skip
 HALVES = {"config.other_half", "half"}  # what stands for the name of a half: no test images
 READS = {  # of vaelib

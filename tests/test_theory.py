@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from vaelib.report.classifiers import Classifiers
-from vaelib.report.findings import theory
+from vaelib.report.findings import objectives, theory
 from vaelib.report.summary import Summary, model_name
 from vaelib.runs.records import table
 
@@ -18,7 +18,7 @@ def price(precision: str = "auto", **runs: dict) -> dict:
     runs["exact"] = {"nll": 120.0, **EXACT}
     records = {f"vae/{name}-seed0": made_up_scale.vae("mlp", precision=precision, **run) for name, run in runs.items()}
     frame = table(records)
-    return theory.price_list(frame.assign(model=[model_name(name) for name in frame.index]))["price"]
+    return objectives.price_list(frame.assign(model=[model_name(name) for name in frame.index]))["price"]
 
 
 def test_an_objective_s_price_is_told_against_the_twin_trained_for_as_long():

@@ -28,9 +28,10 @@ def table(runs: Iterable[FinishedRun], summary: Summary, decoders: pd.DataFrame)
         return pd.DataFrame()
     own = pd.concat([run.csv("baselines") for run in runs])
     network = names.network(runs[0].config["architecture"])
+    trained = f"{network}, by log p(x), {counted(runs[0].config['epochs'], 'epoch')}"
     images = runs[0].record["metrics"]["measured_images"]
     rows = [
-        (title.replace("decoder, ", f"{network}, by log p(x), "), group.weights.iloc[0], group.test_exact_nll,
+        (title.replace("decoder, ", f"{trained}, "), group.weights.iloc[0], group.test_exact_nll,
          group.train_exact_nll)
         for title, group in own.groupby("title", sort=False)
     ]  # fmt: skip

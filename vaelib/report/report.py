@@ -10,7 +10,7 @@ from vaelib.exact import identities
 from vaelib.files import RunError
 from vaelib.report import ablations, baselines, images, names, words
 from vaelib.report.classifiers import Classifiers, Of
-from vaelib.report.findings import architectures, failures, machine, synthetic, theory
+from vaelib.report.findings import architectures, failures, machine, objectives, synthetic, theory
 from vaelib.report.plain import TWIN, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
 
@@ -45,12 +45,12 @@ class Report:
         self.shown = self.vaes.loc[first_seeds[self.ranking]]
         self.best = self.runs[self.ranking[0]]
         self.plane = self._look(self.ranking, "an architecture")
-        self.exact_plane = self._look(ranking(theory.exact_runs(self.vaes)), "an exact decoder")
+        self.exact_plane = self._look(ranking(objectives.exact_runs(self.vaes)), "an exact decoder")
         self.plane_vae = self.summary.run(self.plane.config["vae_run"])
 
         self.ablations = ablations.table(self.summary)
         self.baselines = baselines.finished(self.summary)
-        best = [self.ranking[0], ranking(theory.exact_runs(self.vaes))[0]]
+        best = [self.ranking[0], ranking(objectives.exact_runs(self.vaes))[0]]
         self.in_proportion = baselines.table(self.baselines, self.summary, self.vaes[self.vaes.model.isin(best)])
         self.exact_training = self.summary.runs("exact_training")[0]
         self.objectives = self._named(self.vaes, self.exact_training.config["vae_runs"])
@@ -95,10 +95,10 @@ class Report:
             synthetic.classifiers(self.on_all),
             synthetic.synthetic_worth(self.augmentation, self.generators, self.classifiers),
             synthetic.generators(self.generators, self.classifiers, self.vaes),
-            theory.exact_training(self.vaes),
-            {"fitted": theory.fitted([self.summary.run(run).history for run in theory.twins(self.vaes)[0].index])},
-            theory.price_list(self.vaes),
-            theory.brute_force(self.exact_training),
+            objectives.exact_training(self.vaes),
+            {"fitted": self._fitted()},
+            objectives.price_list(self.vaes),
+            objectives.brute_force(self.exact_training),
             theory.vaegan(self.samples, self.vaegans, self._twin()),
             theory.task(self.sweep, self.classifiers),
             {"words": self._in_words()},
@@ -143,6 +143,11 @@ class Report:
             ),
             "vaegan_epochs": words.counted(int(self.vaegans.epochs.iloc[0]), "epoch"),
         }
+
+    def _fitted(self) -> str:
+        """How the encoder of the model that was trained on log p(x) was fitted."""
+        exact, _ = objectives.twins(self.vaes)
+        return objectives.fitted([self.summary.run(name).history for name in exact.index])
 
     def _seen(self) -> dict[str, Any]:
         """Whose planes are shown, and the share of holes in the first, in per cent."""
