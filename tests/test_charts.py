@@ -240,6 +240,11 @@ def test_figures_of_runs_tell_their_numbers(arrays):
     assert "the largest gap to the best Gaussian that was found" in told and "bent" not in told
 
 
+def test_a_single_image_has_its_posterior_drawn_too(arrays):
+    single = {name: values[:1] for name, values in arrays.items() if name.startswith("bent")}
+    assert [axes.get_title() for axes in of_runs.bent_posteriors(single).axes[:1]] == ["0.5 nats"]
+
+
 def test_changes_of_arms_are_points_above_the_real_images_alone():
     accuracies = pd.DataFrame({"updates": [0.97, 0.98], "epochs": [0.96, 0.985]}, index=["real", "synthetic"])
     figure = charts.arm_changes(accuracies, {"synthetic": "real + synthetic"})

@@ -7,7 +7,7 @@ from matplotlib.text import Text
 from vaelib import classes
 from vaelib.plots import figures
 from vaelib.runs.run import Run
-from vaelib.runs.schemas import VAEParameters
+from vaelib.runs.schemas import LatentSpaceParameters, VAEParameters
 
 
 @pytest.fixture
@@ -43,6 +43,11 @@ def test_a_run_on_other_images_has_figures_about_them(about_fashion, tmp_path):
     for dataset, word in (("KMNIST", "character"), ("MNIST", "digit")):
         Run(VAEParameters(run_dir=str(tmp_path), dataset=dataset))
         assert classes.reword("digit") == word
+
+
+def test_so_has_one_that_looks_at_a_run_on_other_images(about_fashion, tmp_path):
+    Run(LatentSpaceParameters(run_dir=str(tmp_path)), "KMNIST")
+    assert classes.reword("digit") == "character"
 
 
 def test_figures_speak_of_what_their_images_show(about_fashion):

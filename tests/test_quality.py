@@ -16,6 +16,7 @@ def test_label_errors_are_shares_of_all_images_and_of_those_of_a_digit():
     numbers = quality.label_errors(judged, labels)
     assert numbers["label_error"] == pytest.approx(3 / 20) and len(numbers) == 11
     assert (numbers["label_error_3"], numbers["label_error_7"], numbers["label_error_5"]) == (1.0, 0.5, 0.0)
+    assert quality.label_errors(judged[:2], labels[:2]).keys() == {"label_error", "label_error_0", "label_error_1"}
 
 
 @pytest.mark.parametrize("classes", [0, data.CLASSES])

@@ -102,6 +102,7 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ),
         ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
         ({"device": "tpu9"}, "device = 'tpu9': it cannot be used here"),
+        ({"device": "meta"}, "device = 'meta': it cannot be used here"),  # it holds no data
         ({"objective": "iwae"}, "objective = 'iwae' needs importance_samples of 2 or more"),
         ({"objective": "lookup"}, "objective = 'lookup' leaves the encoder untrained: it needs encoder_epochs"),
         ({"objective": "lookup", "encoder_epochs": 1, "latent_dim": 3}, "needs latent_dim = 2, not 3"),

@@ -206,6 +206,7 @@ def posteriors(panels: Mapping[str, np.ndarray], titles: Sequence[str], alt: str
         "q": ("encoder's Gaussian, 1 and 2 standard deviations", colours.ENCODER, "-"),
         "best": ("the same of the best Gaussian", colours.BEST, "--"),
     }
+    axes = axes.reshape(2, -1)  # of a single image, too
     for i, (above, below) in enumerate(axes.T):
         _show(above, panels["image"][i].reshape(28, 28), titles[i])
         log_density, extent = panels["log_density"][i].T, panels["extent"][i]

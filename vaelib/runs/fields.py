@@ -29,7 +29,7 @@ def one_of(names: Iterable[str]) -> AfterValidator:
 def _check_device(name: str) -> str:
     try:
         device = torch.device("cpu" if name == "auto" else name)
-        torch.empty(0, device=device, dtype=torch.float64)
+        torch.zeros(1, device=device, dtype=torch.float64).item()  # which one that holds no data cannot say
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"it cannot be used here ({reason}); auto takes the best there is") from None

@@ -62,10 +62,11 @@ class Run:
     """A run's folder while it is being filled. All files but the trainings are written at the end, the record last.
 
     A folder without a record is no result; starting a run removes the record of an earlier one. Raises `RunError` when
-    the folder is another notebook's or the project's own, or cannot be written.
+    the folder is another notebook's or the project's own, or cannot be written. `dataset` is what the figures are
+    about where the parameters name none, since the run looks at another one.
     """
 
-    def __init__(self, config: Parameters):
+    def __init__(self, config: Parameters, dataset: str = ""):
         self.config, self.folder = config, resolve(config.run_dir)
         self.started = datetime.now(UTC)
         self.environment = environment()  # now: the commit may be another one when the run ends
@@ -85,7 +86,7 @@ class Run:
             (self.folder / RECORD).unlink(missing_ok=True)
         except OSError as error:
             raise RunError(f"run_dir {self.folder} cannot be written: {error.strerror}.") from error
-        classes.about(getattr(config, "dataset", classes.USUAL))  # so that its figures do not say "digit" of a shirt
+        classes.about(dataset or getattr(config, "dataset", classes.USUAL))  # its figures say no "digit" of a shirt
         self._write(BEGUN, json.dumps({"notebook": config.notebook, "config": config.model_dump()}, indent=2))
 
     # --- models and their trainings ------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from vaelib.synthetic.generators import PROTOCOL
 
 
 def label_errors(judged: Int64[Tensor, " count"], labels: Int64[Tensor, " count"]) -> dict[str, float]:
-    """The share of images that the judge takes for another digit than their label: of all, and of each digit."""
+    """The share of images that the judge takes for another digit than their label: of all, and of each digit there."""
     wrong = (judged != labels).double()
-    of_digits = {f"label_error_{y}": wrong[labels == y].mean().item() for y in range(data.CLASSES)}
+    of_digits = {f"label_error_{y}": wrong[labels == y].mean().item() for y in labels.unique().tolist()}
     return {"label_error": wrong.mean().item(), **of_digits}
 
 
