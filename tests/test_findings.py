@@ -300,6 +300,9 @@ def test_the_weight_is_chosen_by_what_the_images_are_for_and_set_beside_none(cla
     assert (values["weight"], values["weights"], values["images"]) == ("1", "0, 1 and 10", "1,000")
     assert values["best"]["cost"] == pytest.approx(0.5)
     assert values["gained"].startswith("+2.50 ±") and values["told"] == "one run decides nothing"
+    assert values["choice"] == "; above 0, 1 is best on validation images, though not for certain before 10"
+    alone = theory.task(sweep("conditional", [0.02, 0.011, 0.004])[:2], classifiers)["task"]
+    assert alone["weight"] == "1" and alone["choice"] == ""
 
 
 def test_what_critic_and_judge_say_is_told_of_the_largest_weight_even_where_another_is_best(classifiers):

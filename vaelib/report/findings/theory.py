@@ -90,6 +90,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
     by_weight, model_of = own.groupby("task_weight").mean(numeric_only=True), own.groupby("task_weight").model.first()
     gains = {weight: classifiers.gain(model, seeds=own.seed).mean for weight, model in model_of.items() if weight > 0}
     weight, *worse = sorted(gains, key=gains.__getitem__, reverse=True)
+    lead = classifiers.gain(model_of[weight], model_of[worse[0]]) if worse else None
     gained = classifiers.gain(model_of[weight], model_of[0.0])
     plain, best = by_weight.loc[0.0], by_weight.loc[weight]
     return {
@@ -97,7 +98,7 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
             "kind": names.KINDS[needy],
             "weights": words.listed(f"{each:g}" for each in by_weight.index),
             "weight": f"{weight:g}",
-            "caution": _caution(classifiers.gain(model_of[weight], model_of[worse[0]]), worse[0]) if worse else "",
+            "choice": _choice(weight, lead, worse),
             "images": f"{images.at_most(int(own.nll_images.iloc[0]), images.count(own.dataset.iloc[0], 'test')):,}",
             "gained": points(gained),
             "told": words.told(gained),
@@ -126,10 +127,13 @@ def _critic(kind: str, heaviest: pd.Series) -> str:
     )
 
 
-def _caution(lead: Difference | None, second: float) -> str:
-    """What to say of the best weight where its lead before the second one may be chance, or nothing."""
+def _choice(best: float, lead: Difference | None, worse: Sequence[float]) -> str:
+    """What to say of the best of several weights above 0: also where its lead before the next may be chance."""
+    if not worse:
+        return ""
     certain = lead is not None and lead.runs > 1 and abs(lead.mean) > lead.half
-    return "" if certain else f", though not for certain before {second:g}"
+    caution = "" if certain else f", though not for certain before {worse[0]:g}"
+    return f"; above 0, {best:g} is best on validation images{caution}"
 
 
 def _kept(shares: pd.Series) -> str:
