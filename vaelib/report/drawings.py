@@ -13,7 +13,7 @@ from vaelib.report.report import Report
 from vaelib.report.summary import run_name
 from vaelib.synthetic.arms import ARMS
 
-FAILURES = 20  # of each kind
+FAILURES = 30  # of each kind
 PAGE_BYTES = 3_500_000  # of a model in the explorer: a third more in the HTML file, which is to stay below nine million
 
 
