@@ -141,6 +141,7 @@ def test_the_best_vae_that_knows_no_labels_stands_in_the_main_table_too_whatever
     assert told["shorter"].startswith(" For time's sake it makes 110 updates, where the same network in @tbl:results ")
     worth = synthetic.synthetic_worth(summary.frame("augmentation"), generators, found)["worth"]
     assert re.match(r"\+1.00 ± .* points \(\*samples, labelled by a classifier\*\) and \+1.00 ± ", worth["added"])
+    assert "images of a VAE as in @sec:results (*samples, labelled by a classifier, 2-D*) change" in worth["answer"]
     others = ["draws around real images, 64-D, β = 0.01", "samples, labelled by a classifier, 2-D, λ = 5"]
     assert re.findall(r"\*(.*?)\*", worth["beyond"]) == others
 

@@ -184,9 +184,9 @@ def test_every_value_that_the_report_computes_is_quoted(values, quoted):
         ("generators.studied", "one VAE that is told the label, 2-D"),
         (
             "worth.answer",
-            "With 20 and 100 % of the half the test accuracy is 96.10 and 96.10 %. As many synthetic images change it, "
-            "with equally many updates, those of *one VAE that is told the label, 2-D* by +1.00 ± 0.59 and "
-            "+1.00 ± 0.59 points (with equal epochs +1.50 ± 0.73 and +1.50 ± 0.73): a gain",
+            "With 20 and 100 % of the half the test accuracy is 96.10 and 96.10 %. As many images of *one VAE that is "
+            "told the label, 2-D* change it by +1.00 ± 0.59 and +1.00 ± 0.59 points in equally many updates: a gain; "
+            "with equal epochs by +1.50 ± 0.73 and +1.50 ± 0.73.",
         ),
         ("worth.added", "+1.00 ± 0.59 points (*one VAE that is told the label*)"),
         ("classifier.moved", ", turned, shifted and scaled at random (by at most 15°, 2 pixels and 10 %)"),

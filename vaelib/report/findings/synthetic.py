@@ -133,19 +133,21 @@ def _at_choice(generators: pd.DataFrame, trained: Classifiers) -> str:
 
 def _answer(generators: pd.DataFrame, trained: Classifiers) -> str:
     """The accuracies of the real images at all fractions, and what synthetic ones change there, as sentences."""
-    real = [f"{100 * trained.accuracy(Of('real', at))[0]:.2f}" for at in trained.fractions]
-    each = []
+    sizes = words.listed(f"{100 * at:.0f}" for at in trained.fractions)
+    real = words.listed(f"{100 * trained.accuracy(Of('real', at))[0]:.2f}" for at in trained.fractions)
+    sentences = [f"With {sizes} % of the half the test accuracy is {real} %."]
     for model in trained.tabled:
         under = {budget: _changes(trained, model, budget) for budget in ("updates", "epochs")}
-        changes = f"{words.listed(points(change) for change in under['updates'].values())} points"
-        if under["epochs"]:
-            changes += f" (with equal epochs {words.listed(points(change) for change in under['epochs'].values())})"
-        each.append(f"those of *{_described(generators)[model]}* by {changes}: {_verdicts(under['updates'])}")
-    sizes = words.listed(f"{100 * at:.0f}" for at in trained.fractions)
-    return (
-        f"With {sizes} % of the half the test accuracy is {words.listed(real)} %. As many synthetic images change it, "
-        f"with equally many updates, {'; '.join(each)}"
-    )
+        by_updates, by_epochs = (words.listed(map(points, changes.values() or [None])) for changes in under.values())
+        whose = f"*{_described(generators)[model]}*"
+        if model in trained.unlabelled:
+            whose = f"a VAE as in @sec:results ({whose})"
+        epochs = f"; with equal epochs by {by_epochs}" if under["epochs"] else ""
+        sentences.append(
+            f"As many images of {whose} change it by {by_updates} points in equally many updates: "
+            f"{_verdicts(under['updates'])}{epochs}."
+        )
+    return " ".join(sentences)
 
 
 def _changes(trained: Classifiers, model: str, budget: str) -> dict[float, Difference]:
