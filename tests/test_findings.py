@@ -1,11 +1,12 @@
 """The sentences of the report that depend on how the numbers came out, and the numbers of its theory answers."""
 
 import made_up_scale
+import numpy as np
 import pandas as pd
 import pytest
 
 from vaelib.report.classifiers import Classifiers
-from vaelib.report.findings import architectures, machine, objectives, theory
+from vaelib.report.findings import architectures, failures, machine, objectives, theory
 from vaelib.report.summary import Summary
 
 
@@ -351,3 +352,11 @@ def test_of_an_encoder_that_was_fitted_one_epoch_alone_no_last_change_is_told():
         "validation images)"
     )
     assert objectives.fitted([history[:1]]) == ""
+
+
+def test_the_least_likely_images_are_told_of_by_their_ink():
+    pixels = np.repeat(np.arange(1, 201, dtype=np.uint8)[:, None], 784, axis=1)  # image after image has more
+    run = pd.Series({"dataset": "MNIST", **made_up_scale.vae("mlp", 130.0)["metrics"]})
+    told = failures.failures(run, made_up_scale.arrays() | {"log_px": -2.0 * np.arange(200)}, pixels)["failure"]
+    assert told["highest"] == 398.0 and told["ink"] == pytest.approx(199.5 / 100.5)  # of the last two of 200
+    assert told["ink_correlation"] == pytest.approx(1.0)

@@ -88,7 +88,7 @@ class Report:
             architectures.checks(self.vaes, self.best.name),
             architectures.bound(self.shown),
             architectures.curves(self.best.history, self.ranking[0]),
-            failures.failures(self.vaes.loc[self.best.name], self.best.arrays),
+            failures.failures(self.vaes.loc[self.best.name], self.best.arrays, self.best.test_images()),
             {"plane": self._seen()},
             machine.machine(self.summary, self.best),
             {"precision": machine.precision(self.summary, self.best)},

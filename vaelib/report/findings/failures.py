@@ -13,15 +13,20 @@ from vaelib.report.words import listed
 PUBLISHED = "Published for a Gaussian latent are 72.6, 80.8 and 81.7 % [@davidson2018, table 2]."
 
 
-def failures(metrics: pd.Series, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    """The failures of one run from its metrics and arrays, in per cent and nats."""
+def failures(metrics: pd.Series, arrays: dict[str, np.ndarray], pixels: np.ndarray) -> dict[str, Any]:
+    """The failures of one run from its metrics, its arrays, and the pixels of its test images, in per cent and nats."""
+    nll = -arrays["log_px"]
+    ink = pixels[: len(nll)].mean(1)
+    unlikely = nll.argsort()[-max(1, len(nll) // 100) :]
     amortisation = np.sort(arrays["amortisation_gap"])[::-1]
     wrong = arrays["confusions"] * (1 - np.eye(CLASSES))
     pairs = [np.unravel_index(i, wrong.shape) for i in wrong.ravel().argsort()[::-1][:3]]
     shares, own = arrays["class_shares"], arrays["class_shares_training"]
     return {
         "failure": {
-            "highest": -arrays["log_px"].min(),
+            "highest": nll.max(),
+            "ink": ink[unlikely].mean() / ink.mean(),
+            "ink_correlation": np.corrcoef(ink, nll)[0, 1],
             "misread": 100 * metrics.misread_reconstructions,
             "unsure": 100 * metrics.unsure_samples,
             "largest_gap": (arrays["approximation_gap"] + arrays["amortisation_gap"]).max(),
