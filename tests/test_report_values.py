@@ -169,7 +169,7 @@ def test_every_value_that_the_report_computes_is_quoted(values, quoted):
         ("exact.points", "1,024"),
         ("words.classifier_seeds", "1 seed"),
         ("words.worth_runs", "2 runs"),
-        ("words.passes", "11 at 20 % and 2 at 100 %"),  # 500 * 128 / 6000, and / 30,000
+        ("words.passes", "11 at 20 % and 2.1 at 100 %"),  # 500 * 128 / 6000, and / 30,000
         ("words.vaegan_epochs", "4 epochs"),
         ("brute.grid_error_2", "4.4"),
         ("brute.grid_error_5", "11"),

@@ -139,7 +139,7 @@ class Report:
             "classifier_seeds": words.counted(len(self.on_all), "seed"),
             "worth_runs": words.counted(len(with_images), "run"),
             "passes": words.listed(
-                f"{seen / made_with.real_images(at):.0f} at {100 * at:.0f} %" for at in made_with.fractions
+                f"{seen / made_with.real_images(at):.2g} at {100 * at:.0f} %" for at in made_with.fractions
             ),
             "vaegan_epochs": words.counted(int(self.vaegans.epochs.iloc[0]), "epoch"),
         }
