@@ -95,7 +95,7 @@ def snakemake_command(plan: plans.Plan, *config: str) -> list[str]:
     """The command that asks Snakemake about a plan."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(PROJECT / "workflow" / "Snakefile")]
     command += ["--directory", str(PROJECT / "results" / plan.name)]
-    return [*command, "--config", f'scale="{plan.scale}"', f'dataset="{plan.dataset}"', *config]
+    return [*command, "--config", f"scale=!!str {plan.scale}", f"dataset=!!str {plan.dataset}", *config]
 
 
 def unnoticed(runs: Mapping[str, plans.Run], results: Path, due: Mapping[str, str]) -> list[str]:

@@ -42,11 +42,11 @@ def _check_dataset(name: str) -> str:
     return name
 
 
-def none_twice(names: list[str]) -> list[str]:
-    """Refuses an empty list, and one that has a name twice."""
-    if not names or len(set(names)) < len(names):
+def none_twice(items: list[Any]) -> list[Any]:
+    """Refuses an empty list, and one that has something twice."""
+    if not items or len(set(items)) < len(items):
         raise ValueError("it must name at least one, and none twice")
-    return names
+    return items
 
 
 def one_or_several(updates: int | list[int]) -> int | list[int]:
