@@ -82,8 +82,10 @@ class Notebook:
         self.cells[place] = re.sub(rf"^{old}:", f"{new}:", self.cells[place], flags=re.MULTILINE)
 
     def run(self, words: str) -> Reply:
-        """Runs one cell."""
-        return self.session.send([self.cells[self.at(words)]])[0]
+        """Runs one cell; once more where a kernel that has just met an error still drops what comes next."""
+        while (reply := self.session.send([self.cells[self.at(words)]])[0]).status == "aborted":
+            pass
+        return reply
 
     def run_all(self) -> list[Reply]:
         """Run > Run All Cells."""
