@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vaelib.measure.intervals import mean_interval
+from vaelib.report import names
 from vaelib.report.summary import FinishedRun, Summary, model_name
 from vaelib.synthetic import answers, worth
 from vaelib.synthetic.answers import Trained
@@ -38,7 +39,8 @@ class Classifiers:
     `fractions`: all arms are measured with it. `measured` are the two-dimensional generators that were measured at all
     of these, best first by their gain where generators are chosen. The main table has `tabled`: the first of them,
     `generator`, and before it the first whose VAE knows no labels, `unlabelled`, where there is one. All comparisons
-    are made after `updates`, as many as where generators are chosen.
+    are made after `updates`, as many as where generators are chosen. `configs` are the parameters of all generators by
+    their models, and `described` what a reader knows them as.
     """
 
     def __init__(self, summary: Summary):
@@ -50,11 +52,12 @@ class Classifiers:
         self.updates = int(self.generators[0][0].config["updates"])
         self.measured = self._measured_at_all_fractions()
         self.generator = self.measured[0]
-        configs = {model_name(run.name): run.config for run, _ in self.generators}
+        self.configs = {model_name(run.name): run.config for run, _ in self.generators}
+        self.described = {model: names.generator(config) for model, config in self.configs.items()}
         self.unlabelled = [
             model
             for model in self.measured
-            if configs[model]["generator"] in UNLABELLED and not configs[model]["task_weight"]
+            if self.configs[model]["generator"] in UNLABELLED and not self.configs[model]["task_weight"]
         ][:1]
         self.tabled = list(dict.fromkeys([*self.unlabelled, self.generator]))
 

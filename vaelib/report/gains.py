@@ -7,7 +7,6 @@ import pandas as pd
 
 from vaelib.report import names
 from vaelib.report.classifiers import Classifiers, Of
-from vaelib.report.summary import model_name
 from vaelib.report.words import as_text, points, with_interval
 from vaelib.synthetic.arms import ARMS
 
@@ -30,16 +29,16 @@ def by_fraction(classifiers: Classifiers) -> pd.DataFrame:
 
     A budget under which a generator's images were not measured is left out.
     """
-    described = {model_name(run.name): names.generator(run.config) for run, _ in classifiers.generators}
     rows = []
     for model, (budget, title) in itertools.product(classifiers.tabled, BUDGETS.items()):
+        described = classifiers.described[model]
         for fraction in classifiers.fractions:
             of = Of("synthetic", fraction, model, budget)
             if not classifiers.trained(of):
                 continue
             rows.append(
                 {
-                    "images of": f"{described[model][0].upper()}{described[model][1:]}; {title}",
+                    "images of": f"{described[0].upper()}{described[1:]}; {title}",
                     "half used": f"{100 * fraction:.0f} %",
                     "real images": f"{classifiers.real_images(fraction):,}",
                     "real (%)": _percent(classifiers, of._replace(arm="real")),
@@ -61,17 +60,17 @@ def by_arm(classifiers: Classifiers) -> pd.DataFrame:
 
 
 def _arms(classifiers: Classifiers) -> Iterator[dict[str, str]]:
-    described = {model_name(run.name): names.generator(run.config) for run, _ in classifiers.generators}
     for title, arms in AGAINST.items():
-        kind = title.format(studied=described[classifiers.studied])
+        kind = title.format(studied=classifiers.described[classifiers.studied])
         for arm, against in arms.items():
             yield from _row(classifiers, kind, ARMS[arm].label, Of(arm), against)
     for model in classifiers.others():
         if model in classifiers.tabled:
             continue
+        kind = f"With images of: {classifiers.described[model]}"
         for fraction in classifiers.fractions:
             label = f"real + synthetic, {100 * fraction:.0f} %"
-            yield from _row(classifiers, f"With images of: {described[model]}", label, Of("synthetic", fraction, model))
+            yield from _row(classifiers, kind, label, Of("synthetic", fraction, model))
 
 
 def _row(classifiers: Classifiers, title: str, label: str, of: Of, against: str = "real") -> Iterator[dict[str, str]]:

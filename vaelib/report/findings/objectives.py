@@ -33,7 +33,7 @@ def twins(vaes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     exact = paired if len(paired) else exact
     runs = _best(exact)
     plain = plain[plain.architecture == runs.architecture.iloc[0]]
-    same = plain[(plain[AS_LONG] == runs[AS_LONG].iloc[0]).all(axis="columns")]
+    same = _as_long(plain, runs)
     plain = same if len(same) else plain
     return runs, _best(plain)
 
@@ -41,6 +41,11 @@ def twins(vaes: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _best(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs of the best model among these."""
     return runs[runs.model == ranking(runs)[0]]
+
+
+def _as_long(plain: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Those of the plain runs that share the network and the length of the other model's runs."""
+    return plain[(plain[AS_LONG] == runs[AS_LONG].iloc[0]).all(axis="columns")]
 
 
 def exact_training(vaes: pd.DataFrame) -> dict[str, Any]:
@@ -142,8 +147,8 @@ def _importance_weighted(vaes: pd.DataFrame) -> str:
     iwae = iwae[iwae.importance_samples == iwae.importance_samples.max()]
     if iwae.empty:
         return ""
-    own, plain = _best(iwae), plain_runs(vaes)
-    twin = plain[(plain[AS_LONG] == own[AS_LONG].iloc[0]).all(axis="columns")]
+    own = _best(iwae)
+    twin = _as_long(plain_runs(vaes), own)
     if twin.empty:
         return ""
     return (

@@ -26,7 +26,7 @@ def classifiers(frame: pd.DataFrame) -> dict[str, Any]:
 def generators(frame: pd.DataFrame, made_with: Classifiers, vaes: pd.DataFrame) -> dict[str, Any]:
     """The judge; how long generators were trained; and how those of the main table were chosen."""
     by_model = frame.groupby("model", sort=False).mean(numeric_only=True)
-    described = _described(frame)
+    described = made_with.described
     return {
         "judge": {"error": 100 * (1 - frame.judge_accuracy.mean())},
         "generators": {
@@ -68,11 +68,6 @@ def _choice(measured: int, chosen: str, unlabelled: str = "") -> str:
     return f"{best}, and the best that knows no labels, {unlabelled}." if unlabelled else f"{best}."
 
 
-def _described(frame: pd.DataFrame) -> dict[str, str]:
-    """Generators as a reader knows them, by their models."""
-    return {model: names.generator(runs.iloc[0]) for model, runs in frame.groupby("model", sort=False)}
-
-
 def _shorter(own: pd.DataFrame, vaes: pd.DataFrame) -> str:
     """A sentence on a generator that made fewer updates than a VAE of its network and pixels, or nothing."""
     like = in_usual_precision(vaes).query("objective == 'elbo' and protocol == 'B'")
@@ -100,10 +95,10 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         "choice_images": f"{len(choice_images(generators.dataset.iloc[0])[1].labels):,}",
         "updates_made": f"{trained.updates:,}",
         "batch": int(frame.batch_size.iloc[0]),
-        "added": _at_choice(generators, trained),
-        "answer": _answer(generators, trained),
+        "added": _at_choice(trained),
+        "answer": _answer(trained),
         "plain": _plain(trained),
-        "beyond": _beyond(generators, trained),
+        "beyond": _beyond(trained),
         "synthetic_only": words.as_text(*(100 * number for number in trained.accuracy(Of("synthetic_only")))),
         "moved": points(trained.change(Of("afresh_synthetic"), "afresh")),
         "moved_told": told(trained.change(Of("afresh_synthetic"), "afresh")),
@@ -123,15 +118,14 @@ def _plain(trained: Classifiers) -> str:
     return sentence if told(trained.change(Of("afresh"))) == "a gain" and "a gain" not in added else ""
 
 
-def _at_choice(generators: pd.DataFrame, trained: Classifiers) -> str:
+def _at_choice(trained: Classifiers) -> str:
     """What the images of each kind of generator in the main table change, where all comparisons are made."""
-    kinds = generators.groupby("model").generator.first()
     changes = {model: trained.change(Of("synthetic", generator=model)) for model in trained.tabled}
-    each = [f"{points(change)} points (*{names.KINDS[kinds[model]]}*)" for model, change in changes.items()]
-    return words.listed(each)
+    kinds = {model: names.KINDS[trained.configs[model]["generator"]] for model in changes}
+    return words.listed(f"{points(change)} points (*{kinds[model]}*)" for model, change in changes.items())
 
 
-def _answer(generators: pd.DataFrame, trained: Classifiers) -> str:
+def _answer(trained: Classifiers) -> str:
     """The accuracies of the real images at all fractions, and what synthetic ones change there, as sentences."""
     sizes = words.listed(f"{100 * at:.0f}" for at in trained.fractions)
     real = words.listed(f"{100 * trained.accuracy(Of('real', at))[0]:.2f}" for at in trained.fractions)
@@ -139,7 +133,7 @@ def _answer(generators: pd.DataFrame, trained: Classifiers) -> str:
     for model in trained.tabled:
         under = {budget: _changes(trained, model, budget) for budget in ("updates", "epochs")}
         by_updates, by_epochs = (words.listed(map(points, changes.values() or [None])) for changes in under.values())
-        whose = f"*{_described(generators)[model]}*"
+        whose = f"*{trained.described[model]}*"
         if model in trained.unlabelled:
             whose = f"a VAE as in @sec:results ({whose})"
         epochs = f"; with equal epochs by {by_epochs}" if under["epochs"] else ""
@@ -166,12 +160,12 @@ def _verdicts(changes: dict[float, Difference]) -> str:
     return words.listed(f"{verdict} at {words.listed(at)} %" for verdict, at in sizes.items())
 
 
-def _beyond(generators: pd.DataFrame, trained: Classifiers) -> str:
+def _beyond(trained: Classifiers) -> str:
     """What images of generators outside the main table change at the fraction of all comparisons, as a sentence."""
     outside = [model for model in (trained.studied, *trained.others()) if model not in trained.tabled]
     parts = []
     for model in outside:
         if (change := trained.change(Of("synthetic", generator=model))) is not None:
-            parts.append(f"{points(change)} (*{_described(generators)[model]}*: {told(change)})")
+            parts.append(f"{points(change)} (*{trained.described[model]}*: {told(change)})")
     others = "Images of other generators, added to the real ones as they are, change it by"
     return f" {others} {words.listed(parts)}." if parts else ""
