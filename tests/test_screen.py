@@ -50,3 +50,15 @@ def test_a_run_that_a_cluster_starts_once_more_keeps_its_number(capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[:3] == ["run 1 of 2: vae/a", "run 2 of 2: vae/b", "run 1 of 2: vae/a, once more"]
     assert "1 of 2 runs done" in said[3] and screen.at_work == {"vae/b"}
+
+
+def test_a_failure_is_past_when_the_run_starts_once_more_or_finishes(capsys):
+    screen = build.Screen({"vae/a", "vae/ab"}, {})
+    for said in ("a] started", "ab] started", "a] FAILED: x", "a]        log: y", "ab] FAILED: z"):
+        screen.show(f"[vae/{said}\n")
+    assert len(screen.failures) == 3
+    screen.show("[vae/a] started\n")
+    assert screen.failures == ["[vae/ab] FAILED: z\n"]
+    screen.show("[vae/a] FAILED: late words of the first attempt\n")
+    screen.show("[vae/a] finished in 2 s\n")
+    assert screen.failures == ["[vae/ab] FAILED: z\n"]

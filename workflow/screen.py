@@ -34,6 +34,8 @@ class Screen:
             return
         if text.startswith(("FAILED", "   ")):
             self.failures.append(line)
+        elif text.startswith(("started", "finished")):  # an earlier attempt's failure is past
+            self.failures = [said for said in self.failures if not said.startswith(f"[{name}] ")]
         if text == "started":
             self.at_work.add(name)
         elif text.startswith(("FAILED", "finished")):
