@@ -47,12 +47,21 @@ def test_it_says_what_would_run_why_and_for_how_long(tmp_path: Path):
     assert "none of 3 runs would run" in said and "built again: its text, a figure or a table changed" in said
     toy.edit("workflow/Snakefile", "--no-progress-bar --log-output notebooks/", "--log-output notebooks/")
     said = status(toy)
-    assert "3 of 3 runs would run\n  3 runs: their command in workflow/Snakefile changed\n" in said
-    assert said.splitlines()[2] == "its report would be built again"
-    toy.edit("workflow/Snakefile", "--log-output notebooks/", "--no-progress-bar --log-output notebooks/")
+    assert said.startswith("toy: 3 of 3 runs would run; how long")
+    assert said.splitlines()[1:3] == [
+        "  3 runs: their command in workflow/Snakefile changed",
+        "its report would be built again",
+    ]
     toy.edit("vaelib/room/own.py", "deep", "deep as below")
     record = toy.results / "beta" / "one" / "metrics.json"
     write(record, json.dumps({"provenance": {"wall_seconds": 75}}))
+    said = status(toy)  # of two reasons at a time, too
+    assert said.startswith("toy: 3 of 3 runs would run, about 1 min 52 s with 2 at a time")
+    assert said.splitlines()[1:3] == [
+        "  1 run: vaelib/room/own.py changed",
+        "  2 runs: their command in workflow/Snakefile changed",
+    ]
+    toy.edit("workflow/Snakefile", "--log-output notebooks/", "--no-progress-bar --log-output notebooks/")
     said = status(toy)
     assert "1 of 3 runs would run, about 1 min 15 s with 2 at a time" in said
     assert "1 run: vaelib/room/own.py changed" in said and "its report would be built again\n" in said

@@ -32,11 +32,12 @@ def of_plan(plan: plans.Plan, cores: int) -> list[str]:
     """Lines about the runs that are due, and about the report."""
     results = PROJECT / "results" / plan.name
     due = identity.why_due(plan.runs, PROJECT, results)
-    jobs = {} if due else _jobs(plan, results)
-    count = len(due) or jobs.get("run", 0)
-    lines = [f"{plan.name}: {count or 'none'} of {len(plan.runs)} runs would run{_time(plan, results, due, cores)}"]
+    jobs = _jobs(plan, results)
+    more = max(0, jobs.get("run", 0) - len(due))  # that only Snakemake has a reason for
+    count, lasting = len(due) + more, _time(plan, results, due, more, cores)
+    lines = [f"{plan.name}: {count or 'none'} of {len(plan.runs)} runs would run{lasting}"]
     lines += [f"  {reason}" for reason in identity.reasons(due)]
-    lines += [f"  {jobs['run']} runs: their command in workflow/Snakefile changed"] if "run" in jobs else []
+    lines += [f"  {more} run{'s' * (more > 1)}: their command in workflow/Snakefile changed"] if more else []
     lines += identity.not_as_committed(plan.runs, PROJECT)
     if due or jobs:
         return [
@@ -46,20 +47,20 @@ def of_plan(plan: plans.Plan, cores: int) -> list[str]:
     return [*lines, f"its report is up to date: report/build/{plan.name}/report.html"]
 
 
-def _time(plan: plans.Plan, results: Path, due: Mapping[str, str], cores: int) -> str:
-    """How long the runs that are due would take, by what runs took the last time."""
+def _time(plan: plans.Plan, results: Path, due: Mapping[str, str], more: int, cores: int) -> str:
+    """How long the runs that are due, and so many more, would take, by what runs took the last time."""
     measured = plan.measured(results)
-    if not due:
+    if not due and not more:
         return ""
     if not measured:
         return "; how long is not known before the first ones have run"
     mean = statistics.fmean(measured.values())
-    seconds = sum(measured.get(run, mean) for run in due) / min(cores, len(due))
+    seconds = (sum(measured.get(run, mean) for run in due) + more * mean) / min(cores, len(due) + more)
     return f", about {duration(seconds)} with {cores} at a time, as far as earlier records tell"
 
 
 def _jobs(plan: plans.Plan, results: Path) -> dict[str, int]:
-    """The jobs that Snakemake would start, by their rule, although no run is due by its identity."""
+    """The jobs that Snakemake would start, by their rule: it has more reasons than a run's identity."""
     if not results.is_dir():
         return {"report": 1}
     command = [*snakemake_command(plan), "--cores", "1", "--nolock", "--dry-run", "--quiet", "rules"]
