@@ -99,6 +99,25 @@ def test_a_picture_and_prose_make_the_report_stale_and_no_run(toy: Toy):
 
 
 @pytest.mark.slow
+def test_a_style_sheet_makes_the_report_stale_and_no_file_of_an_editor_does(toy: Toy):
+    for name in (".shared.py.swp", ".DS_Store", "shared.py~", "shared.py.orig", "#shared.py#", ".#shared.js"):
+        for folder in ("report", "vaelib", "vaelib/room"):
+            write(toy.folder / folder / name, "an editor's own")
+    assert toy.stale() == set()
+    write(toy.folder / "vaelib" / "room" / "page.js", "new")
+    assert toy.stale() == {"report", "publish"}
+
+
+def test_of_what_a_report_is_made_of_besides_code_no_kind_of_file_is_left_out():
+    known = re.search(r"path\.suffix in {(.*)}", (PROJECT / "workflow" / "Snakefile").read_text())[1]
+    tracked = subprocess.run(["git", "ls-files", "report", "vaelib"], cwd=PROJECT, capture_output=True, text=True)
+    if tracked.returncode:
+        pytest.skip("what belongs to the project is known in a git checkout alone")
+    files = [Path(name) for name in tracked.stdout.split() if not name.startswith("report/published/")]
+    assert {f'"{file.suffix}"' for file in files} - {'".py"', '".ipynb"'} == set(known.split(", "))
+
+
+@pytest.mark.slow
 def test_edited_code_makes_those_runs_stale_that_compute_with_it_at_whatever_depth(toy: Toy):
     module = toy.edit("vaelib/room/inner/deep.py", "DEEP = 1", "DEEP = 2")
     os.utime(module, (0, 0))  # an edit counts even if the file looks old
