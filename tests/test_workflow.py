@@ -100,7 +100,7 @@ def test_a_picture_and_prose_make_the_report_stale_and_no_run(toy: Toy):
 
 @pytest.mark.slow
 def test_a_style_sheet_makes_the_report_stale_and_no_file_of_an_editor_does(toy: Toy):
-    for name in (".shared.py.swp", ".DS_Store", "shared.py~", "shared.py.orig", "#shared.py#", ".#shared.js"):
+    for name in (".shared.py.swp", ".DS_Store", "shared.py~", "shared.py.orig", ".#shared.js", ".ipynb_checkpoints/style.css"):
         for folder in ("report", "vaelib", "vaelib/room"):
             write(toy.folder / folder / name, "an editor's own")
     assert toy.stale() == set()
