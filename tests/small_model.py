@@ -8,7 +8,8 @@ import torch
 
 from vaelib import data
 from vaelib.exact.inference import gaussian_elbo
-from vaelib.exact.quadrature import Exact, exact_log_likelihood
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.exact.result import Exact
 from vaelib.measure import offline
 from vaelib.models.vae import VAE, Posterior, log_normal
 

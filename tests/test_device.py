@@ -259,9 +259,10 @@ MEASUREMENTS = {
 
 @pytest.mark.parametrize("name", MEASUREMENTS)
 def test_every_measurement_is_made_on_the_device_of_its_images(on_gpu, monkeypatch, name):
-    small = {d: box._replace(inner=2.0, outer=3.0) for d, box in cells.BOXES.items()}
+    small = {d: box._replace(reach=3.0) for d, box in cells.BOXES.items()}
     monkeypatch.setattr(quadrature, "BOXES", small)  # these four save nine tenths of the time
     monkeypatch.setattr(cells, "BOXES", small)
+    monkeypatch.setattr(cells, "WIDEST", 6.0)
     monkeypatch.setattr(plane, "PANEL_POINTS", 9)
     monkeypatch.setattr(device, "ACCELERATOR_BYTES", device.PROCESSOR_BYTES)
     assert devices(MEASUREMENTS[name](on_gpu)) <= {GPU}

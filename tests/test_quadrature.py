@@ -56,7 +56,7 @@ def test_blocks_of_images_make_no_difference_to_values_or_nodes(monkeypatch):
     model = with_widths((0.1, 0.05, 0.05))
     x, keep = images_near(model, 5), torch.tensor([False, True, False, False, True])
     together = exact_log_likelihood(model, x, keep_nodes=keep)
-    monkeypatch.setattr(quadrature, "HELD", 2 * 8 * len(cells.roots(3, x.device)))
+    monkeypatch.setattr(quadrature, "HELD", 2 * 8 * len(cells.roots(cells.BOXES[3], 3, x.device)))
     apart = exact_log_likelihood(model, x, keep_nodes=keep)
     torch.testing.assert_close(apart.log_px, together.log_px, rtol=0, atol=ROUNDING)
     assert apart.nodes.image.unique().tolist() == [1, 4] and len(apart.nodes.z) == len(together.nodes.z)
@@ -73,13 +73,35 @@ def test_images_do_not_influence_one_another():
     torch.testing.assert_close(together, alone, rtol=0, atol=ROUNDING)
 
 
-def test_mass_outside_the_box_shows_in_the_error():
-    model = with_posterior(0.3, 0.3, 0, (6.5, 0.0))  # most lies beyond 6
+def test_mass_at_the_rim_of_the_box_shows_in_the_error(monkeypatch):
+    monkeypatch.setattr(cells, "WIDEST", cells.BOXES[2].reach)
+    model = with_posterior(0.3, 0.3, 0, (7.5, 0.0))  # most lies beyond 7
     x = images_near(model, 4, spread=0.1)
     exact = exact_log_likelihood(model, x)
-    share_beyond = 1 - distributions.Normal(model.exact_posterior(x).mean[:, 0], 0.3).cdf(torch.tensor(6.0))
-    torch.testing.assert_close(exact.box_error, -torch.log1p(-share_beyond).float(), rtol=0.02, atol=0)
-    torch.testing.assert_close(exact.log_px.double(), model.log_px(x), rtol=0, atol=ROUNDING)
+    share = 1 - distributions.Normal(model.exact_posterior(x).mean[:, 0], 0.3).cdf(torch.tensor(7.0))
+    torch.testing.assert_close(exact.box_error, -torch.log1p(-share).float(), rtol=0.05, atol=0)
+    torch.testing.assert_close(exact.log_px.double(), model.log_px(x), rtol=0, atol=0.1)
+
+
+@pytest.mark.parametrize("centre", [(8.0, 0.0), (9.0, -3.0), (12.0, -13.0)])
+def test_the_box_is_widened_for_images_whose_posterior_reaches_further(centre):
+    model = with_posterior(0.3, 0.1, 30, centre)
+    x = model.decode(torch.tensor([centre, (1.0, 1.0), centre]))  # the second lies in the box as it is
+    exact = exact_log_likelihood(model, x, keep_nodes=torch.tensor([True, True, False]))
+    torch.testing.assert_close(exact.log_px.double(), model.log_px(x), rtol=1e-3, atol=ROUNDING)
+    assert exact.error.max() < 0.01 and exact.nodes.image.unique().tolist() == [0, 1]
+    posterior = model.exact_posterior(x)
+    for image in (0, 1):
+        mine = exact.nodes.image == image
+        weight = (exact.nodes.log_joint + exact.nodes.log_area)[mine].softmax(0)
+        torch.testing.assert_close((weight @ exact.nodes.z[mine]).double(), posterior.mean[image], rtol=0, atol=1e-3)
+
+
+def test_one_image_in_a_wider_box_changes_no_other():
+    model = with_posterior(0.3, 0.1, 30, (9.0, 0.0))
+    x = model.decode(torch.tensor([(1.0, 1.0), (9.0, 0.0), (-1.0, 0.0)]))
+    together, without = exact_log_likelihood(model, x), exact_log_likelihood(model, x[[0, 2]])
+    torch.testing.assert_close(together.log_px[[0, 2]], without.log_px, rtol=1e-6, atol=0)
 
 
 def test_nodes_are_the_exact_posteriors_of_the_images_asked_for():
@@ -111,23 +133,34 @@ def test_the_value_does_not_depend_on_whether_nodes_are_kept():
 
 @pytest.mark.parametrize("latent_dim", [1, 2, 3])
 def test_the_children_of_a_cell_share_its_box_and_have_half_its_side(latent_dim):
-    cell = cells.roots(latent_dim, torch.device("cpu"))[[5]]
+    box = cells.BOXES[latent_dim]
+    cell = cells.roots(box, latent_dim, torch.device("cpu"))[[5]]
     places = torch.arange(2**latent_dim)
     children = cells.midpoints(cells.children(cell.expand(len(places)), places, latent_dim), 0.5, latent_dim)
     parent = cells.midpoints(cell, 1.0, latent_dim).unflatten(1, (len(places), -1))[0]
     torch.testing.assert_close(children.mean(1), parent.mean(1))
     assert len(children.mean(1).unique(dim=0)) == len(places)
-    corner = torch.tensor((latent_dim - 1) * [0.0] + [5.0]) - cells.BOXES[latent_dim].outer
+    corner = torch.tensor((latent_dim - 1) * [0.0] + [5.0]) - box.reach
     assert ((children - corner > 0) & (children - corner < 1)).all()
 
 
-@pytest.mark.parametrize("latent_dim", [1, 2, 3])
-def test_the_cells_of_level_0_fill_the_box_and_some_lie_outside_the_inner_one(latent_dim):
-    roots, box = cells.roots(latent_dim, torch.device("cpu")), cells.BOXES[latent_dim]
+@pytest.mark.parametrize(("latent_dim", "wider"), [(1, True), (2, False), (2, True), (3, False)])
+def test_the_cells_of_level_0_fill_the_box_and_some_touch_its_border(latent_dim, wider):
+    box = cells.BOXES[latent_dim].wider() if wider else cells.BOXES[latent_dim]
+    roots = cells.roots(box, latent_dim, torch.device("cpu"))
     centres = cells.midpoints(roots, cells.CELL, latent_dim).mean(1)
-    assert len(centres.unique(dim=0)) == (2 * box.outer) ** latent_dim and centres.abs().max() == box.outer - 0.5
-    inside = ~cells.outside(roots, latent_dim)
-    assert inside.sum() == (2 * box.inner) ** latent_dim and centres[inside].abs().max() == box.inner - 0.5
+    assert len(centres.unique(dim=0)) == (2 * box.reach) ** latent_dim and centres.abs().max() == box.reach - 0.5
+    within = centres[~cells.rim(roots, box, latent_dim)]
+    assert len(within) == (2 * box.reach - 2) ** latent_dim and within.abs().max() == box.reach - 1.5
+
+
+@pytest.mark.parametrize(("latent_dim", "reaches"), [(1, [8, 16]), (2, [8, 16]), (3, [6, 12])])
+def test_boxes_grow_as_far_as_the_widest(latent_dim, reaches):
+    box, grown = cells.BOXES[latent_dim], []
+    while box:
+        grown.append(box.reach)
+        box = box.wider()
+    assert grown == reaches
 
 
 def test_quadrature_of_a_bernoulli_decoder_equals_a_fine_uniform_grid():

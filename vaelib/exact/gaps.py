@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vaelib.exact.inference import gaussian_elbo, lookup
-from vaelib.exact.quadrature import Exact
+from vaelib.exact.result import Exact
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.fitting import Fit, climb, expand
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaelib import data, device
 from vaelib.exact.inference import gaussian_elbo
-from vaelib.exact.quadrature import Exact
+from vaelib.exact.result import Exact
 from vaelib.models.vae import VAE
 
 IMAGES = 10  # how many images the identities are checked on,

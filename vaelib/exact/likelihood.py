@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vaelib.exact.cells import BOXES
-from vaelib.exact.quadrature import Exact, exact_log_likelihood
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.exact.result import Exact
 from vaelib.models.likelihoods import UNLIMITED
 from vaelib.models.vae import VAE
 

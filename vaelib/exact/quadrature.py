@@ -7,7 +7,6 @@ and their halves, in space cubes and their octants. Images share the cells, so t
 exponential-family likelihood makes images times midpoints one matrix product.
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -17,7 +16,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from vaelib import data, device
-from vaelib.exact.cells import BOXES, CELL, children, midpoints, outside, roots
+from vaelib.exact.cells import BOXES, CELL, Box, children, midpoints, rim, roots
+from vaelib.exact.result import Exact, Nodes, concatenated
 from vaelib.models.vae import VAE, log_normal
 from vaelib.progress import told
 from vaelib.training.objectives import log_sum_exp
@@ -29,36 +29,6 @@ FIRST_HALVING = 0.03  # share of the tolerance asked of the first halving: coars
 RESOLVED = 6.0  # times the largest node's mass that an image must have before its sums are trusted, for this reason
 FINEST = 7  # in the plane a step of 0.1 / 2^7, below a thousandth
 HELD = 2**25  # masses at level 0 that images computed together may have: 128 MB, and some copies of them
-
-
-class Nodes(NamedTuple):
-    """Quadrature nodes of many images in one flat list: their exact posteriors as weighted points."""
-
-    image: Int64[Tensor, " nodes"]
-    z: Float[Tensor, "nodes latent"]
-    log_joint: Float[Tensor, " nodes"]  # log p(x, z)
-    log_area: Float[Tensor, " nodes"]
-
-
-class Exact(NamedTuple):
-    """log p(x) of each image in nats, with the two error estimates."""
-
-    log_px: Float[Tensor, " images"]
-    halving_error: Float[Tensor, " images"]  # change when the step was last halved
-    box_error: Float[Tensor, " images"]  # what widening the box added, in the plane from 6 to 8
-    nodes: Nodes  # of the images that were asked for
-
-    @property
-    def error(self) -> Float[Tensor, " images"]:
-        """Both error estimates together."""
-        return self.halving_error + self.box_error
-
-    def part(self, first: int, count: int) -> "Exact":
-        """The result for `count` images from number `first` on, renumbered from 0."""
-        stop = first + count
-        inside = (self.nodes.image >= first) & (self.nodes.image < stop)
-        image, *others = (t[inside] for t in self.nodes)
-        return Exact(*(t[first:stop] for t in self[:3]), Nodes(image - first, *others))
 
 
 class _Pairs(NamedTuple):
@@ -79,28 +49,36 @@ def exact_log_likelihood(
 
     Each image is refined until halving its step changes log p(x) by less than `tolerance` nats and no node holds a
     large share of its mass; as the midpoint rule converges exponentially on a smooth density, the value is then better
-    than that by far. The finest nodes of the images marked in `keep_nodes` come back too: their exact posteriors.
+    than that by far. An image with more than `tolerance` of its nats at the rim of the box is computed anew in a wider
+    one. The finest nodes of the images marked in `keep_nodes` come back as well: their exact posteriors.
 
     Raises `ValueError` for another latent dimension; `importance_weights` serves those.
     """
     if model.latent_dim not in BOXES:
         raise ValueError(f"exact quadrature needs latent_dim 1, 2 or 3, not {model.latent_dim}: use importance_weights")
     keep_nodes = (torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes).to(x.device)
-    cells = roots(model.latent_dim, x.device)
-    together = HELD // (len(cells) * 2**model.latent_dim)
+    box = BOXES[model.latent_dim]
+    exact = _within(box, model, x, tolerance, keep_nodes)
+    while (cut := exact.box_error > tolerance).any() and (box := box.wider()):
+        exact = exact.replaced(cut, _within(box, model, x[cut], tolerance, keep_nodes[cut]))
+    return exact
+
+
+def _within(
+    box: Box, model: VAE, x: Float[Tensor, "images pixels"], tolerance: float, keep_nodes: Bool[Tensor, " images"]
+) -> Exact:
+    """`exact_log_likelihood` by the latents of one box, for as many images at a time as fit into memory."""
+    together = HELD // (len(roots(box, model.latent_dim, x.device)) * 2**model.latent_dim)
     blocks = zip(x.split(together), keep_nodes.split(together), strict=True)
-    return _joined([_exact(model, rows, cells, tolerance, keep) for rows, keep in blocks])
+    return Exact.joined([_exact(box, model, rows, tolerance, keep) for rows, keep in blocks])
 
 
 def _exact(
-    model: VAE,
-    x: Float[Tensor, "images pixels"],
-    cells: Int64[Tensor, " cells"],
-    tolerance: float,
-    keep_nodes: Bool[Tensor, " images"],
+    box: Box, model: VAE, x: Float[Tensor, "images pixels"], tolerance: float, keep_nodes: Bool[Tensor, " images"]
 ) -> Exact:
-    """`exact_log_likelihood` of as many images as are computed together, beginning with the cells of level 0."""
+    """`_within` of as many images as are computed together."""
     latent_dim = model.latent_dim
+    cells = roots(box, latent_dim, x.device)
     statistics = torch.cat([model.likelihood.statistics(x), x.new_ones(len(x), 1)], dim=1)  # see _decoded
     cutoff = torch.where(keep_nodes, CUTOFF, SUM_CUTOFF)
     halving_error = x.new_zeros(len(x))
@@ -108,8 +86,8 @@ def _exact(
 
     mass = _integrate_everywhere(model, statistics, cells)
     log_px = mass.logsumexp((0, 1))
-    beyond = mass[outside(cells, latent_dim)].logsumexp((0, 1))
-    box_error = -torch.log1p(-torch.exp(beyond - log_px).clamp(max=1 - 1e-7))
+    at_rim = mass[rim(cells, box, latent_dim)].logsumexp((0, 1))
+    box_error = -torch.log1p(-torch.exp(at_rim - log_px).clamp(max=1 - 1e-7))  # a finite number where all lies there
 
     heavy = mass > log_px - cutoff - COARSE_MARGIN
     rest = mass.masked_fill(heavy, -math.inf).logsumexp((0, 1))  # of what is not refined further
@@ -137,7 +115,7 @@ def _exact(
         rest = _log_sum(rest, pairs.image, mass.masked_fill(heavy, -math.inf).logsumexp(1))
         pair, child = heavy.nonzero(as_tuple=True)
         pairs = _by_cell(pairs.image[pair], children(pairs.cell[pair], child, latent_dim))
-    return Exact(log_px, halving_error, box_error, _concatenate(kept, x, latent_dim))
+    return Exact(log_px, halving_error, box_error, concatenated(kept, x, latent_dim))
 
 
 def _by_cell(image: Int64[Tensor, " pairs"], cell: Int64[Tensor, " pairs"]) -> _Pairs:
@@ -199,27 +177,12 @@ def _integrate(
                 kept.append(Nodes(image[row], z[i, node], log_joint[node, row], z.new_full(row.shape, log_area)))
             its_peak.copy_(log_joint.amax(0))
             its_mass.copy_(log_sum_exp(log_joint.T.unflatten(1, (mass.shape[1], -1))))
-    return mass.add_(log_area), peak.add_(log_area), _concatenate(kept, statistics, model.latent_dim)
+    return mass.add_(log_area), peak.add_(log_area), concatenated(kept, statistics, model.latent_dim)
 
 
 def _log_area(latent_dim: int, side: float) -> float:
     """log of the length, area or volume that a node stands for in cells of this side."""
     return latent_dim * math.log(BOXES[latent_dim].step(side))
-
-
-def _joined(parts: list[Exact]) -> Exact:
-    """The results for blocks of images as one, the images numbered through."""
-    firsts = itertools.accumulate((len(part.log_px) for part in parts), initial=0)
-    nodes = [part.nodes._replace(image=part.nodes.image + first) for part, first in zip(parts, firsts, strict=False)]
-    values = (torch.cat(tensors) for tensors in zip(*(part[:3] for part in parts), strict=True))
-    return Exact(*values, Nodes(*(torch.cat(tensors) for tensors in zip(*nodes, strict=True))))
-
-
-def _concatenate(parts: list[Nodes], like: Tensor, latent_dim: int) -> Nodes:
-    """One list of nodes from many; empty, but of the right types, from none."""
-    nothing = like.new_empty(0)
-    empty = Nodes(nothing.long(), nothing.reshape(0, latent_dim), nothing, nothing)
-    return Nodes(*(torch.cat(tensors) for tensors in zip(empty, *parts, strict=True)))
 
 
 def _log_sum(

@@ -13,7 +13,8 @@ from vaelib.exact.aggregate import hole_share
 from vaelib.exact.gaps import split_gap
 from vaelib.exact.importance import importance_bound, importance_weights
 from vaelib.exact.inference import best_of_nine, gaussian_elbo, lookup
-from vaelib.exact.quadrature import Exact, exact_log_likelihood
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.exact.result import Exact
 from vaelib.measure import collapse, metrics
 from vaelib.models.vae import VAE, Posterior
 from vaelib.training.objectives import kl_divergence

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vaelib import data
-from vaelib.exact.quadrature import Nodes, exact_log_likelihood
+from vaelib.exact.quadrature import exact_log_likelihood
+from vaelib.exact.result import Nodes
 from vaelib.models.vae import VAE, Posterior, log_normal
 from vaelib.progress import told
 
