@@ -1,6 +1,7 @@
 """A report is built again from an archive of its results, which has no weights, and without running anything else."""
 
 import io
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,23 +51,71 @@ def fresh(tmp_path: Path) -> Toy:
     return make(tmp_path / "a fresh clone")
 
 
+BUILDING = "archive.py", "            _build(plan)\n"
+
+
+def held_up(toy: Toy, file: str, before: str, *arguments: str) -> subprocess.Popen:
+    """The command, which has come to a line of a file of the workflow, and stays there."""
+    indent = before[: -len(before.lstrip())]
+    toy.edit(f"workflow/{file}", before, f'{indent}import time; print("here", flush=True); time.sleep(60)\n{before}')
+    command = [toy.python, str(toy.folder / "workflow" / "archive.py"), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "here\n"
+    return process
+
+
 @pytest.mark.parametrize(
-    ("file", "held_up", "code", "line"),
+    ("at", "number", "code", "line"),
     [
-        ("plan.py", "import ast\n", -signal.SIGINT, ""),
-        ("archive.py", "    results, file =", 130, "Interrupted: the same command begins anew.\n"),
+        (("plan.py", "import ast\n"), signal.SIGINT, -signal.SIGINT, ""),
+        (BUILDING, signal.SIGINT, 130, "Interrupted: the same command begins anew.\n"),
+        (BUILDING, signal.SIGTERM, 130, "Interrupted: the same command begins anew.\n"),
     ],
 )
-def test_an_interrupt_is_no_traceback_whether_it_comes_before_the_work_or_in_it(fresh: Toy, file, held_up, code, line):
-    indent = held_up[: -len(held_up.lstrip())]
-    wait = f'{indent}import time; print("here", flush=True); time.sleep(60)\n'
-    fresh.edit(f"workflow/{file}", held_up, wait + held_up)
-    command = [fresh.python, str(fresh.folder / "workflow" / "archive.py"), "pack", "toy"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "here\n"
-        process.send_signal(signal.SIGINT)
+def test_an_interrupt_is_no_traceback_and_leaves_nothing_whenever_it_comes(
+    packed: Path, fresh: Toy, at, number, code, line
+):
+    with held_up(fresh, *at, "report", str(packed)) as process:
+        process.send_signal(number)
         said = process.communicate(timeout=60)[1]
     assert (process.returncode, said) == (code, line)
+    assert not list(fresh.folder.glob("results/.archive-*"))
+
+
+def test_it_is_packed_of_no_results_that_a_build_is_at_work_on(toy: Toy, fresh: Toy):
+    shutil.copytree(toy.results, fresh.results)
+    with held_up(fresh, "archive.py", "    results, file =", "pack", "toy") as process:
+        code, said = archive(fresh, "pack", "toy")
+        process.terminate()
+    assert code == 1 and said.startswith("No archive: another build of results/toy is at work")
+    assert said.endswith(f"(process {process.pid}); wait for it or stop it\n")
+
+
+def test_results_that_are_not_up_to_date_are_packed_and_told_but_not_what_an_archive_brought(packed: Path, fresh: Toy):
+    assert archive(fresh, "report", str(packed))[0] == 0
+    code, said = archive(fresh, "pack", "toy")
+    assert code == 0 and said.startswith("results/toy.tar.gz: ") and said.count("\n") == 1
+    for name in ("one", "two"):
+        write(fresh.results / "alpha" / name / "metrics.json", "measured again")
+    code, said = archive(fresh, "pack", "toy")
+    assert code == 0 and said.splitlines()[:2] == [
+        "Packed as they are, though make report would run some again:",
+        "  2 runs: without a result so far",
+    ]
+
+
+def test_a_damaged_run_is_named_and_an_earlier_archive_stays(toy: Toy, fresh: Toy):
+    shutil.copytree(toy.results, fresh.results)
+    for path in ("results/toy.tar.gz", "results/toy/alpha/two/arrays.safetensors"):
+        write(fresh.folder / path, "as it was")
+    code, said = archive(fresh, "pack", "toy")
+    assert code == 1 and said.splitlines()[-1].startswith(
+        "No archive: results/toy/alpha/two/arrays.safetensors cannot be read (Error while deserializing header"
+    )
+    assert said.endswith("): delete metrics.json beside it, and make report computes it again\n")
+    assert (fresh.folder / "results" / "toy.tar.gz").read_text() == "as it was"
+    (fresh.results / "alpha/two/metrics.json").unlink()
+    assert "1 run: without a result so far" in fresh.due()
 
 
 def test_it_holds_all_but_weights_notebooks_and_images_to_train_on(packed: Path):

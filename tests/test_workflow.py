@@ -100,7 +100,14 @@ def test_a_picture_and_prose_make_the_report_stale_and_no_run(toy: Toy):
 
 @pytest.mark.slow
 def test_a_style_sheet_makes_the_report_stale_and_no_file_of_an_editor_does(toy: Toy):
-    for name in (".shared.py.swp", ".DS_Store", "shared.py~", "shared.py.orig", ".#shared.js", ".ipynb_checkpoints/style.css"):
+    for name in (
+        ".shared.py.swp",
+        ".DS_Store",
+        "shared.py~",
+        "shared.py.orig",
+        ".#shared.js",
+        ".ipynb_checkpoints/style.css",
+    ):
         for folder in ("report", "vaelib", "vaelib/room"):
             write(toy.folder / folder / name, "an editor's own")
     assert toy.stale() == set()
@@ -222,7 +229,7 @@ def test_a_stopped_build_leaves_no_process_and_goes_on_next_time(toy: Toy, numbe
         assert (code, started) == (0, {"beta/one"} | REST)
 
 
-@pytest.mark.parametrize("script", ["build.py", "status.py"])
+@pytest.mark.parametrize("script", ["build.py", "status.py", "archive.py"])
 def test_an_interrupt_while_it_is_only_starting_shows_no_traceback(tmp_path: Path, script: str):
     process = subprocess.Popen(
         only_starting(tmp_path, script), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -232,8 +239,9 @@ def test_an_interrupt_while_it_is_only_starting_shows_no_traceback(tmp_path: Pat
     assert process.communicate(timeout=60)[0] == "" and process.returncode == -signal.SIGINT
 
 
-def test_a_build_dies_with_make_even_while_it_is_only_starting(tmp_path: Path):
-    start = only_starting(tmp_path, "build.py")
+@pytest.mark.parametrize("script", ["build.py", "archive.py"])
+def test_a_build_dies_with_make_even_while_it_is_only_starting(tmp_path: Path, script: str):
+    start = only_starting(tmp_path, script)
     write(tmp_path / "Makefile", f"report:\n\t@{shlex.join(start)}; true\n")
     make = subprocess.Popen(["make"], cwd=tmp_path, preexec_fn=os.setpgrp)
     shell = wait_for(tmp_path / "started")
@@ -253,7 +261,7 @@ def only_starting(folder: Path, script: str) -> list[str]:
     slow = (
         "import os, pathlib, time; pathlib.Path('started').write_text(f'{os.getpid()} {os.getppid()}'); time.sleep(60)"
     )
-    for module in ("joblib.py", "identity.py"):  # what the two import first of others
+    for module in ("joblib.py", "identity.py", "safetensors.py"):  # what the three import first of others
         write(folder / module, slow)
     return [sys.executable, script, "toy"]
 

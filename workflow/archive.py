@@ -9,6 +9,7 @@ builds the report there is now from them: its words and drawings are today's, it
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -18,16 +19,22 @@ import tempfile
 import zlib
 from pathlib import Path
 
+from watch import die_with_parent
+
 if __name__ == "__main__":  # before what takes a second or more to import
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until main() is ready for it, an interrupt needs no traceback
+    if "MAKELEVEL" in os.environ:  # started by make, whose death means the same as ours
+        die_with_parent()
 
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))  # this project's vaelib, wherever another may be installed
 
+import identity  # noqa: E402
 import plan as plans  # noqa: E402
-from build import BuildError, only_build  # noqa: E402
+from build import BuildError, end_in_order, only_build  # noqa: E402
 
 from vaelib.files import UserError, atomic  # noqa: E402
 
@@ -38,10 +45,16 @@ RECORD, KEPT = "metrics.json", ("*.json", "*.csv", "arrays.safetensors")
 
 
 def pack(plan: plans.Plan) -> Path:
-    """Writes the archive of a plan's results and returns its path; raises BuildError where a run has no result."""
+    """Writes the archive of a plan's results and returns its path; raises BuildError where one is missing or damaged.
+
+    Results that are no longer what the code would give are packed, too, and told.
+    """
     results, file = PROJECT / "results" / plan.name, PROJECT / "results" / f"{plan.name}.tar.gz"
     if missing := [run for run in plan.runs if not (results / run / RECORD).is_file()]:
         raise BuildError(f"{len(missing)} runs have no result, such as {missing[0]}: run make report first")
+    due = {run: why for run, why in identity.why_due(plan.runs, PROJECT, results).items() if not _came(results / run)}
+    if due:
+        print("Packed as they are, though make report would run some again:", *identity.reasons(due), sep="\n  ")
     contents = {"scale": plan.scale, "dataset": plan.dataset, "banner": plan.banner, "runs": list(plan.runs)}
     with atomic(file) as temporary, tempfile.TemporaryDirectory() as folder, tarfile.open(temporary, "w:gz") as archive:
         description = Path(folder) / CONTENTS
@@ -56,7 +69,14 @@ def pack(plan: plans.Plan) -> Path:
 
 def _shown(path: Path, folder: Path) -> Path:
     """A file of a run, or where it holds arrays that no report shows, one without them in the folder."""
-    if path.suffix != ".safetensors" or UNSHOWN not in (arrays := load_file(path)):
+    if path.suffix != ".safetensors":
+        return path
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        again = f"delete {RECORD} beside it, and make report computes it again"
+        raise BuildError(f"{path.relative_to(PROJECT)} cannot be read ({error}): {again}") from None
+    if UNSHOWN not in arrays:
         return path
     shown = folder / path.name
     save_file({name: array for name, array in arrays.items() if name != UNSHOWN}, shown)
@@ -98,15 +118,29 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> 
 def _digests(experiment: Path) -> dict[str, str]:
     """A digest of each file below an experiment's folder, but the list of those that came from an archive."""
     files = [path for path in sorted(experiment.rglob("*")) if path.is_file() and path != experiment / BROUGHT]
-    return {str(path.relative_to(experiment)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(experiment)): _digest(path) for path in files}
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _brought(experiment: Path) -> dict[str, str]:
+    """The digests of the files of an experiment's folder as an archive brought them."""
+    try:
+        return json.loads((experiment / BROUGHT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _came(run: Path) -> bool:
+    """Whether the record in a run's folder is the one that an archive brought."""
+    return _brought(run.parent).get(f"{run.name}/{RECORD}") == _digest(run / RECORD)
 
 
 def _own(experiment: Path) -> Path | None:
     """A file below an experiment's folder that no archive brought, such as of an interrupted run; None without one."""
-    try:
-        brought = json.loads((experiment / BROUGHT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        brought = {}
+    brought = _brought(experiment)
     own = (experiment / file for file, digest in _digests(experiment).items() if brought.get(file) != digest)
     return next(own, None)
 
@@ -164,10 +198,12 @@ def main() -> int:
     command = commands.add_parser("report", help="build the report of an archive")
     command.add_argument("file", type=Path, help="what `pack` wrote")
     options = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    end_in_order()
     try:
         if options.command == "pack":
-            file = pack(plans.load(PROJECT, options.scale, options.dataset))
+            plan = plans.load(PROJECT, options.scale, options.dataset)
+            with only_build(PROJECT / "results" / plan.name):
+                file = pack(plan)
             name = file.relative_to(PROJECT)
             print(f"{name}: {file.stat().st_size / 1e6:.1f} MB. make report ARCHIVE={name} builds its report")
         else:

@@ -211,9 +211,8 @@ def arguments(about: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
-    """Parses the arguments, builds, and returns the exit code."""
-    options = arguments(__doc__)
+def end_in_order() -> None:
+    """From here on an interrupt, and being told to end, raise KeyboardInterrupt once."""
 
     def interrupt(*_: object) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -222,6 +221,12 @@ def main() -> int:
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+
+
+def main() -> int:
+    """Parses the arguments, builds, and returns the exit code."""
+    options = arguments(__doc__)
+    end_in_order()
     try:
         build(options.scale, options.dataset, options.cores, options.profile)
     except (BuildError, cluster.ClusterError, plans.PlanError, UserError, OSError) as error:
