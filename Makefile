@@ -13,7 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin/python
 # Written last by an install that went well, so that one that failed is tried again.
 INSTALLED := $(VENV)/installed
-INSTALL_GB := 8
+# A later install fetches only what has changed.
+NEEDED_GB = $(if $(wildcard $(INSTALLED)),1,8)
 CLUSTER := $(VENV)/cluster
 # Pythae, which only the benchmark needs: beside .venv, not in it, and on the same torch.
 BENCH := .bench
@@ -22,7 +23,7 @@ BENCH := .bench
 export ARCHIVE ?=
 
 # What the scripts of workflow/ are about.
-OF = $(SCALE) --dataset '$(DATASET)' $(if $(CORES),--cores $(CORES)) $(if $(PROFILE),--profile '$(PROFILE)')
+OF = $(SCALE) --dataset '$(DATASET)' $(if $(CORES),--cores '$(CORES)') $(if $(PROFILE),--profile '$(PROFILE)')
 
 SCALES := $(sort $(basename $(notdir $(wildcard workflow/scales/*.yaml))))
 LINTED := vaelib notebooks report workflow tests benchmarks
@@ -72,14 +73,13 @@ distclean: clean  ## remove the results and .venv too
 
 .PHONY: scale-exists
 scale-exists:
-	@$(if $(filter $(SCALES),$(SCALE)),:,$(error SCALE=$(SCALE) is not one of: $(SCALES)))
+	@$(if $(filter $(SCALES:%=[%]),[$(SCALE)]),:,$(error SCALE=$(SCALE) is not one of: $(SCALES)))
 
 $(INSTALLED): requirements.txt constraints.txt pyproject.toml
-	@rm -f $@
 	@'$(PYTHON)' -c 'import shutil, sys; version = "%d.%d" % sys.version_info[:2]; free = shutil.disk_usage(".").free / 1e9; \
 	    sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, $(PYTHON) is " + version + ": make PYTHON=..."); \
-	    free > $(INSTALL_GB) or sys.exit("Installing needs $(INSTALL_GB) GB, but only %.1f GB are free on this disk" % free)'
-	@echo "Installing the packages of requirements.txt into $(VENV): about 5 GB, some minutes, this once"
+	    free > $(NEEDED_GB) or sys.exit("Installing needs $(NEEDED_GB) GB, but only %.1f GB are free on this disk" % free)'
+	@echo "Installing the packages of requirements.txt into $(VENV): $(if $(wildcard $@),what has changed,about 5 GB; it takes some minutes)"
 	@'$(PYTHON)' -m venv $(VENV)
 	@$(BIN) -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@$(BIN) -m pip install --disable-pip-version-check --no-deps -e .

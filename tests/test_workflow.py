@@ -275,6 +275,15 @@ def wait_for(started: Path) -> int:
     return int(started.read_text().split()[1])
 
 
+@pytest.mark.parametrize("cores", ["0", "-1", "1.5", "x"])
+def test_a_number_of_cores_that_is_none_is_refused_before_anything_starts(monkeypatch, capsys, cores: str):
+    monkeypatch.setattr(sys, "argv", ["build.py", "toy", "--cores", cores])
+    with pytest.raises(SystemExit):
+        build.arguments("Builds.")
+    said = f"build.py: error: argument --cores: '{cores}' is no number of cores: give 1 or more\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 def leave_marked(toy: Toy, run: str) -> None:
     """As a run is left that finished while Snakemake was being killed."""
     for file in ("metrics.json", "notebook.ipynb"):

@@ -201,12 +201,19 @@ def build(scale: str, dataset: str, cores: int, on: str = "") -> None:
         print(f"  report/build/{plan.name}/report.{kind}")
 
 
+def _cores(text: str) -> int:
+    """How many cores, if a text says so."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of cores: give 1 or more")
+    return int(text)
+
+
 def arguments(about: str) -> argparse.Namespace:
     """The command line: the scale, its images and how many cores; `about` begins with a line on the command."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     parser.add_argument("scale", help="a file of workflow/scales, without .yaml")
     parser.add_argument("--dataset", default=plans.USUAL, help="the images to train on (default: MNIST)")
-    parser.add_argument("--cores", type=int, default=joblib.cpu_count(), help="how many (default: all it may use)")
+    parser.add_argument("--cores", type=_cores, default=joblib.cpu_count(), help="how many (default: all it may use)")
     parser.add_argument("--profile", default="", help="a folder of workflow/profiles: the runs are a cluster's jobs")
     return parser.parse_args()
 
