@@ -33,7 +33,7 @@ def test_a_mode_is_called_dropped_where_a_digit_is_hardly_ever_made(share, said)
         (Difference(0.01, 0.005, 3), "+1.00 ± 0.50", "a gain"),
         (Difference(-0.01, 0.005, 3), "-1.00 ± 0.50", "a loss"),
         (Difference(0.0002, 0.0005, 3), "+0.02 ± 0.05", "no gain of 0.1 points or more"),
-        (Difference(0.001, 0.005, 3), "+0.10 ± 0.50", "neither a gain nor a loss for certain"),
+        (Difference(0.001, 0.005, 3), "+0.10 ± 0.50", "undecided"),
         (Difference(0.01, 0.005, 1), "+1.00 ± 0.50", "one run decides nothing"),
         (None, "–", "not measured"),
     ],

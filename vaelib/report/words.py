@@ -37,7 +37,7 @@ def told(change: Difference | None) -> str:
         "gain": "a gain",
         "loss": "a loss",
         "no use": f"no gain of {100 * USEFUL:g} points or more",
-        "undecided": "neither a gain nor a loss for certain",
+        "undecided": "undecided",
     }[verdict(change, USEFUL)]
 
 
