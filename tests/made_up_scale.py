@@ -67,7 +67,8 @@ def augmented(fraction: float, seed: int, **changes: Any) -> dict[str, Any]:
     """The record of a run of all arms; what it measured is in `accuracies`."""
     config = {"generator_run": "any/synthesis/plain", "fraction": fraction, "updates": [500, 1000], "seed": seed,
               "batch_size": 128, "learning_rate": 0.004, "arms": [*ARMS], "budgets": ["updates", "epochs"]}  # fmt: skip
-    return record(config | changes, {"real_images": 30_000 * fraction})
+    config |= changes
+    return record(config, {"real_images": 30_000 * fraction, "updates": np.max(config["updates"]).item()})
 
 
 def generator(weight: float, latent_dim: int, gain: float, **changes: Any) -> dict[str, Any]:

@@ -34,8 +34,9 @@ def test_an_objective_s_price_is_told_against_the_twin_trained_for_as_long():
         long_lookup={"nll": 90.0, "epochs": 9, **LOOKUP},
     )["parts"]  # fmt: skip
     assert parts == (
-        "8 draws of $z$ instead of one change the exact value by -1.5 nats. Trained with $q$ looked up, the exact "
-        "value changes by -3.0 nats, and the decoder's ELBO is then 0.25 nats from its $\\log p(x)$."
+        "8 draws of $z$ instead of one change the exact value by -1.5 nats. Trained with $q$ looked up among "
+        "9,216 latents, the exact value changes by -3.0 nats, and the decoder's ELBO is then 0.25 nats from its "
+        "$\\log p(x)$."
     )
 
 
@@ -84,7 +85,7 @@ def test_a_difference_of_distances_that_the_seeds_do_not_decide_is_called_uncert
     )
     config = {"architecture": "conv", "gamma": 1.0}
     records = pd.DataFrame([config | made_up_scale.SHARES] * len(own))
-    assert theory.vaegan(compared, records, "grey")["vaegan"]["distance_told"] == told
+    assert theory.vaegan(compared, records, "grey", "grey")["vaegan"]["distance_told"] == told
 
 
 # --- a classifier in the loss ------------------------------------------------------------------------------------
@@ -100,26 +101,34 @@ def swept(tmp_path):
             records[f"synthesis/{name}"]["config"]["generator"] = kind
             records[f"synthesis/{name}"]["metrics"] |= {"kept_share": kept[name]} if name in kept else {}
         summary = Summary(made_up_scale.write(tmp_path, records))
-        sweep = theory.sweeps(summary.runs("task"), summary.frame("synthesis"))
-        return theory.task(sweep, Classifiers(summary))["task"], theory.task_table(sweep, Classifiers(summary))
+        generators = summary.frame("synthesis")
+        sweep, made = theory.sweeps(summary.runs("task"), generators), Classifiers(summary)
+        return theory.task(sweep, made, generators)["task"], theory.task_table(sweep, made)
 
     return of
 
 
-def test_the_share_of_samples_that_were_kept_is_told_where_it_is_known(swept):
+def test_how_rare_the_rarest_digit_is_is_told_where_it_is_known(swept):
     values, _ = swept("classified", plain=0.5432, told=0.0421)
-    assert values["kept_told"] == (
-        " Of the samples 54 % are kept without it and 4.2 % with it; some digit is hardly made any more: the entropy "
-        "asks for clear digits, not for all of them."
+    assert values["rarest_told"] == (
+        " The rarest digit makes up about 5.4 % of the samples without the critic, 0.4 % with $\\lambda = 10$: the "
+        "entropy asks for clear digits, not for all of them."
     )
+    assert values["too_weak"] == ", but at $\\lambda$ = 10 it was too weak for that: a digit nearly vanished"
 
 
-def test_where_all_samples_were_kept_no_share_is_told(swept):
+@pytest.mark.parametrize(("plain", "told"), [(0.5, 0.6), (0.05, 0.04), (0.5, 0.1)])
+def test_the_elbo_is_called_too_weak_only_where_a_critic_makes_a_digit_vanish(swept, plain, told):
+    values, _ = swept("classified", plain=plain, told=told)
+    assert values["too_weak"] == "" and ("not for all of them" in values["rarest_told"]) == (told < plain)
+
+
+def test_where_all_samples_were_kept_no_digit_is_called_rare(swept):
     values, table = swept("conditional")
-    assert values["kept_told"] == ""
+    assert values["rarest_told"] == values["too_weak"] == ""
     assert table["by the critic (%)"].tolist() == ["3.00", "0.10"]
     assert values["critic_told"] == (
-        " With $\\lambda = 10$ (@fig:task-samples) the critic finds 0.10 % of the labels wrong and the judge 0.40 %. "
+        " With $\\lambda = 10$ the critic finds 0.10 % of the labels wrong and the judge 0.40 %. "
         "Where the first falls and the second does not, the generator has learnt to please the critic alone."
     )
 
@@ -127,9 +136,11 @@ def test_where_all_samples_were_kept_no_share_is_told(swept):
 def test_the_critic_is_not_asked_about_labels_that_are_its_own_answers(swept):
     values, table = swept("classified", plain=0.5, told=0.5)
     assert table["by the critic (%)"].tolist() == ["–", "–"] and "–" not in set(table["label error (%)"])
-    assert values["critic_told"] == " @fig:task-samples has samples for $\\lambda = 10$."
+    assert values["critic_told"] == (
+        " Here the labels are the critic's own answers: wrong are those with which the judge disagrees."
+    )
 
 
-def test_no_share_is_told_where_only_one_of_the_two_is_known(swept):
+def test_no_digit_is_called_rare_where_that_is_known_for_one_of_the_two_alone(swept):
     values, _ = swept("classified", plain=1.0)
-    assert values["kept_told"] == ""
+    assert values["rarest_told"] == values["too_weak"] == ""

@@ -8,7 +8,7 @@ import pandas as pd
 from vaelib.report import names
 from vaelib.report.classifiers import Classifiers, Of
 from vaelib.report.words import as_text, points, with_interval
-from vaelib.synthetic.arms import ARMS
+from vaelib.synthetic.arms import ARMS, UNSURE_POOL
 
 BUDGETS = {"updates": "equal updates", "epochs": "equal epochs, so twice the updates"}
 AGAINST = {  # the arms of the second table: what each is compared with, by what they have in common
@@ -22,6 +22,13 @@ AGAINST = {  # the arms of the second table: what each is compared with, by what
     },
     "Beside moved copies": {"affine_and_synthetic": "affine", "afresh_synthetic": "afresh"},
 }  # fmt: skip
+
+EXPLAINED = {  # arms whose labels do not say all
+    "duplicated": "every real image two times",
+    "affine": "copies turned, shifted and scaled once and for all",
+    "afresh": "all images turned, shifted and scaled anew in every batch",
+    "synthetic_unsure": f"of {UNSURE_POOL} times as many, those of which a classifier of the real images is least sure",
+}
 
 
 def by_fraction(classifiers: Classifiers) -> pd.DataFrame:
@@ -71,6 +78,12 @@ def _arms(classifiers: Classifiers) -> Iterator[dict[str, str]]:
         for fraction in classifiers.fractions:
             label = f"real + synthetic, {100 * fraction:.0f} %"
             yield from _row(classifiers, kind, label, Of("synthetic", fraction, model))
+
+
+def explained(table: pd.DataFrame) -> str:
+    """What arms in the table by arm are whose labels do not say all."""
+    shown = {name: text for name, text in EXPLAINED.items() if ARMS[name].label in set(table["trained on"])}
+    return "; ".join(f"*{ARMS[name].label}*: {text}" for name, text in shown.items())
 
 
 def _row(classifiers: Classifiers, title: str, label: str, of: Of, against: str = "real") -> Iterator[dict[str, str]]:

@@ -13,6 +13,7 @@ from vaelib.report.classifiers import Classifiers, Of
 from vaelib.report.findings import architectures, failures, machine, objectives, synthetic, theory
 from vaelib.report.plain import TWIN, plain_runs, ranking
 from vaelib.report.summary import FinishedRun, Summary, compared_samples, published_likelihoods, run_name, source
+from vaelib.synthetic.arms import BUDGETS
 
 
 class Report:
@@ -99,8 +100,8 @@ class Report:
             {"fitted": self._fitted()},
             objectives.price_list(self.vaes),
             objectives.brute_force(self.exact_training),
-            theory.vaegan(self.samples, self.vaegans, self._twin()),
-            theory.task(self.sweep, self.classifiers),
+            theory.vaegan(self.samples, self.vaegans, self._twin(), self._likeliest()),
+            theory.task(self.sweep, self.classifiers, self.generators),
             {"words": self._in_words()},
         ]
         return {name: value for part in parts for name, value in part.items()}
@@ -113,11 +114,13 @@ class Report:
         measured = self.baselines[0].record["metrics"]["measured_images"]
         return {"paragraph": paragraph, "pointer": ", @sec:app-proportion", "images": f"{measured:,}"}
 
-    def _ablation(self) -> str:
-        """Sentences on the runs that take one thing away at a time, where there are any."""
-        if self.ablations.empty:
-            return ""
-        return f" @tbl:ablation has one thing at a time. {ablations.rates(self.summary)}".rstrip()
+    def _ablation(self) -> dict[str, str]:
+        """What the runs say that take one thing away at a time; empty where there are none."""
+        first, *_ = compared = [names.network(name) for name in self.shown.architecture]
+        costs = ablations.costs(self.summary, first)
+        rates = ablations.rates(self.summary, compared)
+        pointer = "" if self.ablations.empty else " @tbl:ablation has one thing at a time."
+        return {"told": f"{pointer}{costs['costs']}{rates}", "needs": costs["needs"]}
 
     def _counts(self) -> dict[str, int | str]:
         """How many of what the numbers are about."""
@@ -141,8 +144,24 @@ class Report:
             "passes": words.listed(
                 f"{seen / made_with.real_images(at):.2g} at {100 * at:.0f} %" for at in made_with.fractions
             ),
+            "worth": self._worth(),
             "vaegan_epochs": words.counted(int(self.vaegans.epochs.iloc[0]), "epoch"),
         }
+
+    def _worth(self) -> str:
+        """What images of the main table's generators do for a classifier, over all sizes and budgets, as a verb."""
+        made_with = self.classifiers
+        each = [
+            change
+            for model in made_with.tabled
+            for at in made_with.fractions
+            for budget in BUDGETS
+            if (change := made_with.change(Of("synthetic", at, model, budget))) is not None
+        ]
+        gains = sum(words.told(change) == "a gain" for change in each)
+        if not gains:
+            return "never improve a classifier for certain"
+        return f"improve a classifier for certain in {gains} of {words.counted(len(each), 'comparison')}"
 
     def _fitted(self) -> str:
         """How the encoder of the model that was trained on log p(x) was fitted."""
@@ -176,6 +195,13 @@ class Report:
         if same.empty:
             raise RunError(f"{self.vaegan.name} was compared with no VAE of grey pixels and its own {', '.join(TWIN)}.")
         return same.model.iloc[0]
+
+    def _likeliest(self) -> str:
+        """Of the VAEs that the VAE-GAN was compared with the best by the exact likelihood of held-out images."""
+        compared = self.vaes[self.vaes.model.isin(self.samples.model)]
+        if not (models := ranking(compared[compared.protocol == "A"])):
+            raise RunError(f"{self.vaegan.name} was compared with no VAE under protocol A.")
+        return models[0]
 
     def names_of_compared(self) -> dict[str, str]:
         """The models that the VAE-GAN was compared with by the names of their runs' folders, and its own."""

@@ -1,6 +1,7 @@
 """What synthetic images change for a classifier, and which generator makes them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,7 +34,7 @@ def generators(frame: pd.DataFrame, made_with: Classifiers, vaes: pd.DataFrame) 
             "images": f"{images.made(frame.iloc[0]):,}",
             "networks": _networks(frame),
             "chosen": described[made_with.generator],
-            "choice": _choice(len(made_with.measured), *(f"*{described[model]}*" for model in made_with.tabled[::-1])),
+            "choice": _choice(len(made_with.measured), [f"*{described[model]}*" for model in made_with.tabled[::-1]]),
             "shorter": _shorter(frame[frame.model == made_with.tabled[0]], vaes),
             "studied": described[made_with.studied],
             "filled": _filled({f"*{described[model]}*": 100 * share for model, share in _shares(by_model).items()}),
@@ -60,12 +61,13 @@ def _filled(per_cent: dict[str, float]) -> str:
     return f" {begin}: {words.listed(each)}." if each else ""
 
 
-def _choice(measured: int, chosen: str, unlabelled: str = "") -> str:
-    """How the main table's generators were chosen among so many, as a sentence."""
-    if measured == 1:
-        return f"@tbl:augmentation has {chosen}, the only one in two dimensions that was measured at all sizes."
-    best = f"Of those in two dimensions that were measured at all sizes, @tbl:augmentation has the best, {chosen}"
-    return f"{best}, and the best that knows no labels, {unlabelled}." if unlabelled else f"{best}."
+def _choice(measured: int, tabled: Sequence[str]) -> str:
+    """How the main table's generators were chosen among so many, as a sentence; the best comes first."""
+    if measured == len(tabled):
+        only = f"@tbl:augmentation has {words.listed(tabled)}, the only one{'s' if measured > 1 else ''}"
+        return f"{only} in two dimensions that {'were' if measured > 1 else 'was'} measured at all sizes."
+    best = f"Of those in two dimensions that were measured at all sizes, @tbl:augmentation has the best, {tabled[0]}"
+    return f"{best}, and the best that knows no labels, {tabled[1]}." if len(tabled) > 1 else f"{best}."
 
 
 def _shorter(own: pd.DataFrame, vaes: pd.DataFrame) -> str:
@@ -95,14 +97,14 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
         "choice_images": f"{len(choice_images(generators.dataset.iloc[0])[1].labels):,}",
         "updates_made": f"{trained.updates:,}",
         "batch": int(frame.batch_size.iloc[0]),
-        "added": _at_choice(trained),
         "answer": _answer(trained),
-        "plain": _plain(trained),
+        "leads": _leads(trained),
         "beyond": _beyond(trained),
         "synthetic_only": words.as_text(*(100 * number for number in trained.accuracy(Of("synthetic_only")))),
         "moved": points(trained.change(Of("afresh_synthetic"), "afresh")),
         "moved_told": told(trained.change(Of("afresh_synthetic"), "afresh")),
-        "longer": points(trained.longer()),
+        "useful": f"{100 * words.USEFUL:g}",
+        "by_updates": _by_updates(trained),
     }
     for arm in TOLD:
         change = trained.change(Of(arm, generator=trained.generator))
@@ -110,38 +112,76 @@ def synthetic_worth(frame: pd.DataFrame, generators: pd.DataFrame, trained: Clas
     return {"worth": values}
 
 
-def _plain(trained: Classifiers) -> str:
-    """A sentence, where moving the real images helps and adding synthetic ones does not; else nothing."""
-    added = [told(trained.change(Of("synthetic", generator=model))) for model in trained.tabled]
-    real = f"{trained.real_images(CHOICE_FRACTION):,} real digits"
-    sentence = f"With {real} it is better to move them than to add images of a two-dimensional VAE. "
-    return sentence if told(trained.change(Of("afresh"))) == "a gain" and "a gain" not in added else ""
+def _leads(trained: Classifiers) -> str:
+    """That moving the real images certainly helps more than adding any synthetic ones, where it does; else nothing."""
+    leads = [trained.change(Of("afresh", generator=model), "synthetic") for model in trained.tabled]
+    if any(told(change) != "a gain" for change in [trained.change(Of("afresh")), *leads]):
+        return ""
+    return f", certainly more than images of {'either of these VAEs' if len(leads) > 1 else 'this VAE'}"
 
 
-def _at_choice(trained: Classifiers) -> str:
-    """What the images of each kind of generator in the main table change, where all comparisons are made."""
-    changes = {model: trained.change(Of("synthetic", generator=model)) for model in trained.tabled}
-    kinds = {model: names.KINDS[trained.configs[model]["generator"]] for model in changes}
-    return words.listed(f"{points(change)} points (*{kinds[model]}*)" for model, change in changes.items())
+def _by_updates(trained: Classifiers) -> str:
+    """What synthetic images change on validation images after the fewest, the usual and the most updates."""
+    lengths = trained.lengths()
+    of = {n: Of("synthetic", updates=n, measured="validation") for n in (lengths[0], trained.updates, lengths[-1])}
+    changes = [(n, change) for n, each in sorted(of.items()) if (change := trained.change(each)) is not None]
+    units = [(" points", " updates"), *[("", "")] * len(changes)]
+    return words.listed(
+        f"{points(change)}{accuracy} ({n:,}{length}{'; 1 run' if change.runs == 1 else ''})"
+        for (n, change), (accuracy, length) in zip(changes, units, strict=False)
+    )
 
 
 def _answer(trained: Classifiers) -> str:
     """The accuracies of the real images at all fractions, and what synthetic ones change there, as sentences."""
     sizes = words.listed(f"{100 * at:.0f}" for at in trained.fractions)
     real = words.listed(f"{100 * trained.accuracy(Of('real', at))[0]:.2f}" for at in trained.fractions)
-    sentences = [f"With {sizes} % of the half the test accuracy is {real} %."]
-    for model in trained.tabled:
-        under = {budget: _changes(trained, model, budget) for budget in ("updates", "epochs")}
-        by_updates, by_epochs = (words.listed(map(points, changes.values() or [None])) for changes in under.values())
-        whose = f"*{trained.described[model]}*"
-        if model in trained.unlabelled:
-            whose = f"a VAE as in @sec:results ({whose})"
-        epochs = f"; with equal epochs by {by_epochs}" if under["epochs"] else ""
-        sentences.append(
-            f"As many images of {whose} change it by {by_updates} points in equally many updates: "
-            f"{_verdicts(under['updates'])}{epochs}."
-        )
-    return " ".join(sentences)
+    changes = "; those of ".join(
+        _told_of(trained, model, " change it" * (not n)) for n, model in enumerate(trained.tabled)
+    )
+    sentences = [
+        f"With {sizes} % of the half the test accuracy is {real} %.",
+        f"In equally many updates as many images of {changes}.",
+        _uninformative(trained),
+    ]
+    if any(_changes(trained, model, "epochs") for model in trained.tabled):
+        sentences.append(_longer(trained))
+    return " ".join(filter(None, sentences))
+
+
+def _told_of(trained: Classifiers, model: str, verb: str) -> str:
+    """What a generator's images change at all fractions under both budgets, behind whose they are."""
+    by_updates, by_epochs = (_changes(trained, model, budget) for budget in ("updates", "epochs"))
+    whose = f"*{trained.described[model]}*"
+    if model in trained.unlabelled:
+        whose = f"a VAE as in @sec:results ({whose})"
+    epochs = f"; with equal epochs by {_listed(by_epochs)}: {_verdicts(by_epochs)}" if by_epochs else ""
+    return f"{whose}{verb} by {_listed(by_updates)}{' points' if verb else ''}: {_verdicts(by_updates)}{epochs}"
+
+
+def _listed(changes: dict[float, Difference]) -> str:
+    return words.listed(map(points, changes.values() or [None]))
+
+
+def _longer(trained: Classifiers) -> str:
+    """What equal epochs do without any added image: as many updates on the real ones alone, as a sentence."""
+    change = trained.longer()
+    at = f"at {100 * CHOICE_FRACTION:.0f} %"
+    return f"Twice the updates alone, on the real images, change it by {points(change)} {at}." if change else ""
+
+
+def _uninformative(trained: Classifiers) -> str:
+    """Where even further real images bring no certain gain in as many updates, as a sentence; or nothing."""
+    changes = {at: trained.change(Of("further", at)) for at in trained.fractions}
+    weak = {at: change for at, change in changes.items() if change and change.runs > 1 and told(change) != "a gain"}
+    if not weak:
+        return ""
+    by_epochs = [trained.change(Of("further", at, budget="epochs")) for at in weak]
+    epochs = f", with equal epochs by {words.listed(map(points, by_epochs))}" if all(by_epochs) else ""
+    return (
+        f"At {words.listed(f'{100 * at:.0f}' for at in weak)} % equal updates say little: even further real images "
+        f"change it there by {words.listed(map(points, weak.values()))}{epochs}."
+    )
 
 
 def _changes(trained: Classifiers, model: str, budget: str) -> dict[float, Difference]:

@@ -13,15 +13,18 @@ from vaelib.report.words import points, with_interval
 from vaelib.synthetic.worth import Difference
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 
-NEARLY_LOST = 0.1  # share of the samples that are kept: the rarest digit is then in some hundredth of them
 CRITICS = "classified"  # the kind of generator whose labels are the critic's own answers
+TOLD = "conditional"  # the kind that is told the label
+EQUAL = 0.1  # share of each digit among the samples that are kept: they are drawn until the rarest has as many
 
 
-def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[str, Any]:
-    """The VAE-GAN beside what it is compared with, above all `plain`, a VAE of the same pixels trained for as long."""
+def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str, likeliest: str) -> dict[str, Any]:
+    """The VAE-GAN beside what it is compared with, above all `plain`, a VAE of the same pixels trained for as long.
+
+    `likeliest` is another one of these models: no distance from test images chooses it.
+    """
     by_model = compared.groupby("model")
-    others = by_model.frechet_distance.mean().drop(["vaegan", "training images"])
-    sharpness = by_model.sharpness.mean()
+    sharpness = by_model.sharpness
     apart = sorted((by_model.get_group(model).frechet_distance for model in ("vaegan", plain)), key=pd.Series.mean)
     return {
         "vaegan": {
@@ -31,11 +34,12 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
             "distance_told": ", so not for certain" if doubt(*apart) else "",
             "plain": plain,
             "plain_distance": with_interval(by_model.get_group(plain).frechet_distance, digits=0),
-            "nearest": others.idxmin(),
-            "nearest_distance": with_interval(by_model.get_group(others.idxmin()).frechet_distance, digits=0),
-            "sharper": "sharper" if sharpness["vaegan"] > sharpness[plain] else "no sharper",
-            "sharpness": with_interval(by_model.get_group("vaegan").sharpness, digits=3),
-            "plain_sharpness": with_interval(by_model.get_group(plain).sharpness, digits=3),
+            "likeliest": likeliest,
+            "likeliest_distance": with_interval(by_model.get_group(likeliest).frechet_distance, digits=0),
+            "sharper": _sharper(sharpness.get_group("vaegan"), sharpness.get_group(plain)),
+            "sharpness": with_interval(sharpness.get_group("vaegan"), digits=3),
+            "plain_sharpness": with_interval(sharpness.get_group(plain), digits=3),
+            "real_sharpness": f"{sharpness.get_group('training images').mean():.3f}",
             "seeds": len(records),
             "gamma": f"{records.gamma.iloc[0]:g}",
             "variance": FEATURE_VARIANCE,
@@ -45,6 +49,13 @@ def vaegan(compared: pd.DataFrame, records: pd.DataFrame, plain: str) -> dict[st
             "modes": words.modes(records.smallest_class_share.min()),
         }
     }
+
+
+def _sharper(own: pd.Series, plain: pd.Series) -> str:
+    """How samples are beside those of the VAE without a discriminator."""
+    if own.mean() <= plain.mean():
+        return "no sharper"
+    return f"sharper{', though not for certain' if doubt(plain, own) else ''}"
 
 
 def sweeps(tasks: Sequence[FinishedRun], generators: pd.DataFrame) -> pd.DataFrame:
@@ -78,31 +89,32 @@ def task_table(sweep: pd.DataFrame, classifiers: Classifiers) -> pd.DataFrame:
     )
 
 
-def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
-    """A classifier in the loss of the generator that needs it most: without it, and with the best of its weights.
+def task(sweep: pd.DataFrame, classifiers: Classifiers, generators: pd.DataFrame) -> dict[str, Any]:
+    """A classifier in the loss of the generator that needs it most: without it, and with one of its weights.
 
-    That is the one with the highest label error without it. The best of the weights is that with whose images beside
-    the real ones a classifier does best on validation images; `task.gained` sets it beside no weight at all.
-    `task.critic_told` is a sentence on the largest weight, or where the critic's answers are the labels on its samples.
+    That is the one with the highest label error without it. The weight is the smallest that is not certainly worse than
+    the best: that with whose images beside the real ones a classifier does best on validation images. `task.gained`
+    sets it beside no weight at all. `task.critic_told` is a sentence on the largest weight, or where the critic's
+    answers are the labels on these. `generators` are all runs, for what a VAE does that is told the label.
     """
     needy = sweep[sweep.task_weight == 0].groupby("kind").judge_error.mean().idxmax()
     own = sweep[sweep.kind == needy]
-    by_weight, model_of = own.groupby("task_weight").mean(numeric_only=True), own.groupby("task_weight").model.first()
-    gains = {weight: classifiers.gain(model, seeds=own.seed).mean for weight, model in model_of.items() if weight > 0}
-    weight, *worse = sorted(gains, key=gains.__getitem__, reverse=True)
-    lead = classifiers.gain(model_of[weight], model_of[worse[0]]) if worse else None
+    of_weight, model_of = own.groupby("task_weight"), own.groupby("task_weight").model.first()
+    by_weight, runs = of_weight.mean(numeric_only=True), of_weight.size().to_dict()
+    weight, choice = _chosen(own, model_of, classifiers)
     gained = classifiers.gain(model_of[weight], model_of[0.0])
     plain, best = by_weight.loc[0.0], by_weight.loc[weight]
+    rarest = EQUAL * by_weight.kept_share
     return {
         "task": {
             "kind": names.KINDS[needy],
             "weights": words.listed(f"{each:g}" for each in by_weight.index),
             "weight": f"{weight:g}",
-            "choice": _choice(weight, lead, worse),
+            "choice": choice,
             "images": f"{images.at_most(int(own.nll_images.iloc[0]), images.count(own.dataset.iloc[0], 'test')):,}",
             "gained": points(gained),
             "told": words.told(gained),
-            "runs": words.counted(gained.runs, "run"),
+            "runs": _runs(runs[0.0], runs[weight]),
             "plain": {"judge": f"{100 * plain.judge_error:.2f}", "cas": 100 * plain.cas},
             "best": {
                 "judge": f"{100 * best.judge_error:.2f}",
@@ -110,42 +122,78 @@ def task(sweep: pd.DataFrame, classifiers: Classifiers) -> dict[str, Any]:
                 "cost": best.exact_nll - plain.exact_nll,
             },
             "critic_told": _critic(needy, by_weight.iloc[-1]),
-            "kept_told": _kept(by_weight.kept_share[[0.0, weight]]),
+            "rarest_told": _rarest(rarest),
+            "too_weak": _too_weak(rarest),
+            "remedy": _remedy(sweep, generators, of_weight.get_group(weight).judge_error),
         }
     }
 
 
+def _chosen(own: pd.DataFrame, model_of: pd.Series, classifiers: Classifiers) -> tuple[float, str]:
+    """The weight above 0 that is told of, and how it was chosen where there are several."""
+    gains = {weight: classifiers.gain(model, seeds=own.seed).mean for weight, model in model_of.items() if weight > 0}
+    best, *worse = sorted(gains, key=gains.__getitem__, reverse=True)
+    doubtful = [each for each in worse if not _leads(classifiers.gain(model_of[best], model_of[each]))]
+    smaller = [each for each in doubtful if each < best]
+    if not worse:
+        return best, ""
+    told = f"; above 0, {best:g} is best on validation images"
+    if smaller:
+        return min(smaller), f"{told}, but not for certain before {min(smaller):g}: the smaller one is taken"
+    caution = f", though not for certain before {words.listed(f'{each:g}' for each in doubtful)}" if doubtful else ""
+    return best, told + caution
+
+
+def _leads(lead: Difference | None) -> bool:
+    """Whether a lead is certain."""
+    return lead is not None and lead.runs > 1 and lead.mean > lead.half
+
+
+def _runs(plain: int, weighted: int) -> str:
+    """How many runs there are without a critic and with the weight that is told of."""
+    if plain == weighted:
+        return words.counted(plain, "run")
+    return f"{words.counted(plain, 'run')} without it, {weighted:,} with it"
+
+
 def _critic(kind: str, heaviest: pd.Series) -> str:
-    """What the critic and the judge say of the largest weight, with a pointer to its samples, as sentences."""
-    weight = f"$\\lambda = {heaviest.name:g}$"
+    """What the critic and the judge say of the largest weight, as sentences."""
     if kind == CRITICS:
-        return f" @fig:task-samples has samples for {weight}."
+        return " Here the labels are the critic's own answers: wrong are those with which the judge disagrees."
     return (
-        f" With {weight} (@fig:task-samples) the critic finds {100 * heaviest.critic_error:.2f} % of the labels wrong "
-        f"and the judge {100 * heaviest.judge_error:.2f} %. Where the first falls and the second does not, the "
+        f" With $\\lambda = {heaviest.name:g}$ the critic finds {100 * heaviest.critic_error:.2f} % of the labels "
+        f"wrong and the judge {100 * heaviest.judge_error:.2f} %. Where the first falls and the second does not, the "
         "generator has learnt to please the critic alone."
     )
 
 
-def _choice(best: float, lead: Difference | None, worse: Sequence[float]) -> str:
-    """What to say of the best of several weights above 0: also where its lead before the next may be chance."""
-    if not worse:
-        return ""
-    certain = lead is not None and lead.runs > 1 and abs(lead.mean) > lead.half
-    caution = "" if certain else f", though not for certain before {worse[0]:g}"
-    return f"; above 0, {best:g} is best on validation images{caution}"
-
-
-def _kept(shares: pd.Series) -> str:
-    """How many samples are kept for the labels asked for, without and with the best weight, or nothing.
-
-    A sample of a digit that has enough is not kept, so the share is small where one digit is rare.
-    """
+def _rarest(shares: pd.Series) -> str:
+    """How much of the samples the rarest digit is, by weight, as a sentence; nothing where it is not known."""
     if shares.isna().any():
         return ""
-    plain, best = (f"{100 * share:.{0 if share >= 0.1 else 1}f}" for share in shares)
-    told = f" Of the samples {plain} % are kept without it and {best} % with it"
-    if shares.iloc[1] >= shares.iloc[0]:
-        return f"{told}."
-    lost = "; some digit is hardly made any more" if shares.iloc[1] < NEARLY_LOST else ""
-    return f"{told}{lost}: the entropy asks for clear digits, not for all of them."
+    plain, *others = (f"{100 * share:.1f} %" for share in shares)
+    weighted = words.listed(
+        f"{share} with $\\lambda = {weight:g}$" for share, weight in zip(others, shares.index[1:], strict=True)
+    )
+    told = f" The rarest digit makes up about {plain} of the samples without the critic, {weighted}"
+    fewer = ": the entropy asks for clear digits, not for all of them" if shares.iloc[1:].max() < shares.iloc[0] else ""
+    return f"{told}{fewer}."
+
+
+def _too_weak(shares: pd.Series) -> str:
+    """Where the ELBO did not keep all digits, at which weights; nothing where it did."""
+    lost = shares.index[(shares < words.HARDLY) & (shares.index > 0)]
+    if lost.empty or shares[0.0] < words.HARDLY:
+        return ""
+    weights = words.listed(f"{weight:g}" for weight in lost)
+    return f", but at $\\lambda$ = {weights} it was too weak for that: a digit nearly vanished"
+
+
+def _remedy(sweep: pd.DataFrame, generators: pd.DataFrame, with_critic: pd.Series) -> str:
+    """A sentence where a VAE that is told the label certainly has fewer wrong ones, without a critic; or nothing."""
+    told = sweep[(sweep.kind == TOLD) & (sweep.task_weight == 0)]
+    errors = generators[generators.model.isin(told.model)].label_error
+    if errors.empty or doubt(errors, with_critic):
+        return ""
+    wrong = f"{100 * errors.mean():.2f} % of its labels are wrong"
+    return f" Telling the VAE the label mends more: {wrong} without any critic."
