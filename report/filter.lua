@@ -11,6 +11,7 @@ local counts = { fig = 0, tbl = 0, eq = 0 }
 local text_width = 6.3 -- inches, of the PDF's page: wider figures are scaled to it
 local labels = {} -- "fig:manifold" -> its number, as a string
 local rows_of_runs = {} -- "vae/mlp-seed0" -> the id of its row
+local appendix = false -- whether the first appendix has begun: figures and tables stand there in order, they do not float
 local unprinted = false -- whether a table that the PDF has not came by
 
 local function problem(message)
@@ -64,7 +65,7 @@ local function figure(record)
   end
   if not html then
     local width = record.width or (record.inches < text_width and record.inches .. "in") or "100%"
-    local call = string.format("#report-figure(%s, %s, %s, [", quote(record.file), quote(record.alt), width)
+    local call = string.format("#report-figure(%s, %s, %s, %s, [", quote(record.file), quote(record.alt), width, not appendix)
     content:insert(1, typst(call))
     content:insert(typst("]) <" .. record.label .. ">"))
     return pandoc.Plain(content)
@@ -177,7 +178,7 @@ local function numbered_table(tbl, label, content, source, note)
       break_heads(tbl, widest)
     end
     local size = math.max(smallest, math.min(largest, fitting_size(widest, gap)))
-    local call = string.format("#report-table(%.1fpt, %.1fpt, %s, [", size, gap, rows > 25)
+    local call = string.format("#report-table(%.1fpt, %.1fpt, %s, %s, [", size, gap, rows > 25, not appendix)
     local open = pandoc.Inlines { typst(call) } .. content .. { typst("], [") } .. below .. { typst("])[") }
     tbl.caption = { long = {} }
     tbl.attr = pandoc.Attr("", { "typst:no-figure" })
@@ -231,6 +232,7 @@ function exhibits.Block(el)
     return el, false -- their headings have no number
   elseif el.tag == "Header" then
     headings[el.identifier] = true
+    appendix = appendix or el.classes:includes("appendix")
     if el.level == 1 then
       problem('"' .. pandoc.utils.stringify(el) .. '": # is for the title (in a cell tagged title); sections begin at ##')
     end

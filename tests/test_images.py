@@ -53,7 +53,7 @@ def test_a_small_data_set_has_its_own_numbers(small, tmp_path):
     for record in records.values():
         record["config"] |= {"dataset": small} if "dataset" in record["config"] else {}
     summary = Summary(made_up_scale.write(tmp_path / "results", records))
-    vaes = tables.training(summary.frame("vae"), summary)
+    vaes = tables.training(summary.frame("vae"))
     assert set(vaes["images"]) == {"220"}
     others = tables.other_training(summary).set_index("model")["images"]
     assert others["on the first half"] == others["one VAE that is told the label, 2-D"] == "110"

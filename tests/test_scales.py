@@ -108,7 +108,7 @@ def test_a_scale_is_refused_in_a_line_or_makes_a_report_whose_prose_follows_its_
     assert_the_prose_follows(report, stored)
     shown = [
         tables.networks(report.vaes),
-        tables.training(report.vaes, report.summary),
+        tables.training(report.vaes),
         tables.other_training(report.summary),
         tables.realism(report.samples),
         gains.generators(report.generators, report.classifiers),

@@ -185,7 +185,8 @@ ARCHITECTURES: dict[str, Architecture] = {
     ),
     "resmlp": _residual(
         RESIDUAL,
-        "512 units, then four residual blocks of 512 with layer normalisation [@he2016] and GELU [@hendrycks2016]",
+        "512 units, then four residual blocks [@he2016] of 512 with layer normalisation [@ba2016] and GELU "
+        "[@hendrycks2016]",
         "residual, 4 × 512",
     ),
     "resmlp-wide": _residual(Blocks(768, 5), "the same with 768 units and five blocks", "residual, 5 × 768"),

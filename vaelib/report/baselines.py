@@ -62,21 +62,20 @@ def paragraph(runs: Iterable[FinishedRun]) -> str:
     lead = f"{abs(tied - loose):.1f} nats {'better' if loose < tied else 'worse'} than"
     return f"""## Appendix: in proportion {{#sec:app-proportion .appendix}}
 
-How much is a nat? A decoder at {side} × {side} latents is a mixture of {side**2:,} images that one network ties.
+A decoder at {side} × {side} latents is a mixture of {side**2:,} images that one network ties.
 @tbl:proportion has mixtures of Bernoulli distributions whose images nothing ties, fitted by EM [@dempster1977] with the
 pixels drawn afresh in each pass; validation images chose the prior's weight and the pass. The one of {size:,} is {lead}
-the small decoder that was trained on as many latents as {side} × {side}.
+*{names.network(config["architecture"])}*, trained on as many latents ({side} × {side}).
 
 {_dimensions(config["points"], metrics)}
 
 The decoder on the torus follows the recipe of @martinez2026: no encoder, two angles, a lattice of 610 points that is
-shifted at random; theirs has grey pixels and {counted(PAPER_EPOCHS, "epoch")}, ours binary ones and
-{counted(config["lattice_epochs"], "epoch")}. By its own lattice it has {metrics["qlvm_estimate_nll"]:.2f} nats, by the
-integral {metrics["qlvm_nll"]:.2f}."""
+shifted at random; theirs has grey pixels, ours binary ones{_lengths(config["lattice_epochs"])}.
+By its own lattice it has {metrics["qlvm_estimate_nll"]:.2f} nats, by the integral {metrics["qlvm_nll"]:.2f}."""
 
 
 def _dimensions(points: int, metrics: Mapping[str, float]) -> str:
-    """What each latent dimension brings the small decoder; records of older runs end with the second, and no bias."""
+    """What each latent dimension brings this decoder; records of older runs end with the second, and no bias."""
     line, plane, space = (metrics.get(f"decoder_{d}d_nll") for d in (1, 2, 3))
     said = f"A second latent dimension makes the same decoder {_by(line - plane)}."
     if space is None:
@@ -89,6 +88,13 @@ def _dimensions(points: int, metrics: Mapping[str, float]) -> str:
         f"the decoder is blunter there: with one, two and three latents it lies {listed(biases)} nats below the exact "
         "value."
     )
+
+
+def _lengths(epochs: int) -> str:
+    """How long theirs and ours were trained, at the end of a sentence on what else differs."""
+    if epochs == PAPER_EPOCHS:
+        return f" (both {counted(epochs, 'epoch')})"
+    return f", theirs has {counted(PAPER_EPOCHS, 'epoch')}, ours {epochs}"
 
 
 def _by(nats: float) -> str:
