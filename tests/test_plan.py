@@ -50,6 +50,16 @@ def toy(tmp_path: Path) -> Toy:
         (("alpha/one}", "alpha/six}"), "beta/one needs alpha/six, which is not among the runs"),
         (("  beta:", "  gamma:"), r"notebooks/gamma\.ipynb, which does not exist"),
         (("experiments:", "experiment:"), "toy.yaml cannot be read: KeyError"),
+        (("value: 1", "run_dir: results/mine"), "alpha/one sets run_dir, which is given"),
+        (("value: 1", "needs: {run_dir: alpha/two}"), "alpha/one sets run_dir, which is given"),
+        (("alpha/one}", "alpha/one}, alpha_run: results/mine"), "beta/one sets alpha_run, which is given"),
+        (("two: {value: 2}", "one: {value: 2}"), "one is there twice, again in line 11: rename it"),
+        (("  alpha:", "  beta:"), "beta is there twice, again in line 8: rename it"),
+        (
+            ("two: {value: 2}", "two: {seeds: [0]}\n      two-seed0: {}"),
+            "there are two runs alpha/two-seed0: rename one",
+        ),
+        (("two: {value: 2}", "two: {seeds: [1, 1]}"), "there are two runs alpha/two-seed1: rename one"),
         (
             ("value: 1", "needs: {alpha_run: beta/one}"),
             "each of these runs needs the one before it: (alpha|beta)/one, ",
@@ -174,6 +184,16 @@ def test_seeds_make_runs_and_needs_follow_the_seed(tmp_path: Path):
     assert runs["a/y-seed1"].arguments("results/s") == (
         "-r run_dir results/s/a/y-seed1 -r source results/s/a/x-seed1 -y 'betas: [0.1, 1]' -p seed 1"
     )
+
+
+def test_what_is_merged_into_a_run_may_be_set_otherwise_there(toy: Toy):
+    toy.edit(
+        "workflow/scales/toy.yaml", "two: {value: 2}", "two: &two {value: 2}\n      six: &six {<<: *two, value: 6}"
+    )
+    toy.edit("workflow/scales/toy.yaml", "one: {value: 1}", "one: {<<: *six, value: 1}")
+    runs = plan.load(toy.folder, "toy").runs
+    values = {name: run.parameters["value"] for name, run in runs.items()}
+    assert values == {"beta/one": 0.5, "alpha/two": 2, "alpha/six": 6, "alpha/one": 1}
 
 
 def test_a_number_with_an_exponent_is_a_number_as_papermill_takes_it(toy: Toy):

@@ -51,7 +51,16 @@ BY_HAND = {"notebook", "batch"}  # folders of results/ that are no scale's: of r
 
 
 class Loader(yaml.SafeLoader):
-    """Reads YAML, and 1e-3 as a number: PyYAML takes it for a text, since it has no point."""
+    """Reads YAML with 1e-3 as a number, which PyYAML takes for a text, and no key twice, where it drops the first."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        """A mapping, before anything is merged into it."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
+        for place, (key, _) in enumerate(node.value):
+            if key.value in keys[:place]:
+                raise PlanError(f"{key.value} is there twice, again in line {key.start_mark.line + 1}: rename it")
+        return node
 
 
 Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+"), list("-+0123456789"))
@@ -156,13 +165,16 @@ def load(project: Path, scale: str, dataset: str = USUAL) -> Plan:
         raise PlanError(f"there is no scale {scale!r}; the scales are: {known}")
     try:
         content = yaml.load(file.read_text(encoding="utf-8"), Loader)
-        runs = {run.id: run for run in _runs(content["experiments"])}
+        declared = _runs(content["experiments"])
+        runs = {run.id: run for run in declared}
         banner = (content.get("report") or {}).get("banner", "")
-        for run in runs.values():
+        for run in declared:
             _check(run, runs, project / "notebooks" / f"{run.experiment}.ipynb")
         _check_order(runs)
         runs = _about(dataset, runs, project / "notebooks")
-        _check_report(runs, project / "notebooks")
+        known = {notebook.stem for notebook in (project / "notebooks").glob("*.ipynb")}
+        if lacking := needs.lacking(settings(runs, project / "notebooks"), known):
+            raise PlanError(f"the report needs {'; '.join(lacking)}")
     except PlanError as error:
         raise PlanError(f"{file.relative_to(project)}: {error}") from None
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -207,12 +219,16 @@ def _check(run: Run, runs: dict[str, Run], notebook: Path) -> None:
     """Says in one line what is wrong with a run; a misspelt parameter would otherwise be ignored by papermill."""
     if not NAME.fullmatch(run.experiment) or not NAME.fullmatch(run.name) or run.experiment in RESERVED:
         raise PlanError(f"{run.id!r} cannot be the name of a run")
+    if runs[run.id] is not run:
+        raise PlanError(f"there are two runs {run.id}: rename one")
     if not notebook.is_file():
         raise PlanError(f"{run.id} needs the notebook notebooks/{notebook.name}, which does not exist")
     if missing := sorted(set(run.needed) - set(runs)):
         raise PlanError(f"{run.id} needs {', '.join(missing)}, which is not among the runs")
-    unknown = {"run_dir", *run.needs, *run.parameters} - set(_parameters(notebook))
-    if unknown:
+    given = {"run_dir", *run.needs}
+    if twice := sorted(given & set(run.parameters) | {"run_dir"} & set(run.needs)):
+        raise PlanError(f"{run.id} sets {', '.join(twice)}, which is given: the run's folder, or that of one it needs")
+    if unknown := (given | set(run.parameters)) - set(_parameters(notebook)):
         raise PlanError(f"{run.id} sets {', '.join(sorted(unknown))}: no parameter of notebooks/{notebook.name}")
 
 
@@ -242,9 +258,3 @@ def settings(runs: dict[str, Run], notebooks: Path) -> dict[str, dict[str, objec
         name: {**_parameters(notebooks / f"{run.experiment}.ipynb"), **run.needs, **run.parameters}
         for name, run in runs.items()
     }
-
-
-def _check_report(runs: dict[str, Run], notebooks: Path) -> None:
-    """Says in one line what the report needs and no run has."""
-    if lacking := needs.lacking(settings(runs, notebooks), {notebook.stem for notebook in notebooks.glob("*.ipynb")}):
-        raise PlanError(f"the report needs {'; '.join(lacking)}")
