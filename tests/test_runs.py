@@ -15,7 +15,7 @@ from vaelib.models.networks import ARCHITECTURES
 from vaelib.models.vae import VAE
 from vaelib.runs import records
 from vaelib.runs.parameters import ParameterError, check
-from vaelib.runs.provenance import SIDE_BY_SIDE
+from vaelib.runs.provenance import LIBRARIES, SIDE_BY_SIDE
 from vaelib.runs.records import gather, read_record, read_records
 from vaelib.runs.run import Run
 from vaelib.runs.schemas import VAEParameters
@@ -254,7 +254,7 @@ def test_a_record_holds_configuration_metrics_and_provenance(begin, images, monk
     provenance = record["provenance"]
     assert provenance["dataset_checksum"] == data.checksum(images) and provenance["device"] != ""
     assert provenance["precision"] == "bfloat16" and provenance["emulated"] is True
-    assert provenance["runs_side_by_side"] == 3
+    assert provenance["runs_side_by_side"] == 3 and set(provenance["versions"]) == {"vaelib", *LIBRARIES}
     assert {"commit", "python", "machine", "threads", "started", "finished", "wall_seconds"} <= set(provenance)
     names = sorted(path.name for path in run.folder.iterdir())
     assert names == ["arrays.safetensors", "metrics.json", "parameters.json"]  # nothing temporary

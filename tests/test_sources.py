@@ -7,6 +7,7 @@ import pytest
 from toy import PROJECT, write, write_notebook
 
 from vaelib import sources
+from vaelib.files import UserError
 
 MODULES = {
     "__init__.py": "import rooms.first",
@@ -132,6 +133,12 @@ def test_a_notebook_depends_on_what_it_imports_at_any_depth_but_not_on_pictures(
 
 def test_with_pictures_everything_counts_that_they_import(root: Path):
     assert set(sources.of_modules(["rooms.pictures.charts"], root, without=())) == ALWAYS | LOWER | PICTURES
+
+
+def test_a_module_that_is_no_python_is_named_with_its_line(root: Path):
+    write(root / "rooms" / "middle" / "other.py", "x = 1\ndef f(:\n    pass\n")
+    with pytest.raises(UserError, match=r"/rooms/middle/other\.py, line 2: def f\(:$"):
+        sources.of_modules(["rooms.first"], root)
 
 
 def test_each_module_has_the_digest_of_its_file(root: Path):

@@ -90,6 +90,16 @@ def test_it_says_how_many_commits_the_published_report_is_behind_the_code(tmp_pa
     assert f"), no commits behind the code; its numbers of {first[:10]}, 2 commits behind the code" in status(toy)
 
 
+def test_code_that_is_no_python_is_one_line_of_status_and_build_before_anything_has_run(tmp_path: Path):
+    toy = make(tmp_path)
+    toy.edit("vaelib/room/own.py", "from vaelib", "fro vaelib")
+    said = "what stands here is no Python, mend it first: "
+    line = f"{said}{tmp_path}/vaelib/room/own.py, line 3: fro vaelib.room.inner import deep\n"
+    assert status(toy) == f"No status: {line}"
+    code, output, started = toy.build()
+    assert (code, started) == (1, set()) and output.endswith(f"No report: {line}") and output.count("\n") == 2
+
+
 def test_a_scale_or_data_set_that_there_is_not_is_one_line(tmp_path: Path):
     toy = make(tmp_path)
     assert status(toy, "--dataset", "none").startswith("No status: there is no data set 'none'")

@@ -18,7 +18,11 @@ from toy import PROJECT, REST, RUNS, Toy, make, write
 sys.path.insert(0, str(PROJECT / "workflow"))
 
 import build
+import identity
 import machine
+import plan
+
+from vaelib.runs import provenance
 
 DIFFICULT = 'my próject\'s "copy" & {brackets} $HOME #1 ' + 40 * "long"
 
@@ -282,6 +286,19 @@ def test_a_number_of_cores_that_is_none_is_refused_before_anything_starts(monkey
         build.arguments("Builds.")
     said = f"build.py: error: argument --cores: '{cores}' is no number of cores: give 1 or more\n"
     assert capsys.readouterr().err.endswith(said)
+
+
+def test_the_workflow_and_a_record_know_the_same_libraries_and_the_same_word_for_neighbours():
+    assert build.SIDE_BY_SIDE == provenance.SIDE_BY_SIDE and identity.LIBRARIES == provenance.LIBRARIES
+
+
+def test_code_is_looked_at_once_for_all_runs_of_a_notebook(monkeypatch, tmp_path: Path):
+    runs, seen = plan.load(PROJECT, "smoke").runs, []
+    monkeypatch.setattr(identity.sources, "of_notebook", lambda notebook, _: seen.append(notebook.stem) or {})
+    identity._of_code.cache_clear()
+    identity.why_due(runs, PROJECT, tmp_path)
+    identity._of_code.cache_clear()
+    assert sorted(seen) == sorted({run.experiment for run in runs.values()})
 
 
 def leave_marked(toy: Toy, run: str) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import grimp
+from grimp.exceptions import SourceSyntaxError
+
+from vaelib.files import UserError
 
 PACKAGE = "vaelib"
 # What no number comes from: drawing, reporting, and the checks that parameters pass before anything runs.
@@ -65,7 +68,11 @@ def _with_imported(modules: frozenset[str], root: Path, without: tuple[str, ...]
 
     Which module imports which is read from the package that Python finds first: that of `root`, for who starts there.
     """
-    graph = grimp.build_graph(PACKAGE, cache_dir=None)
+    try:
+        graph = grimp.build_graph(PACKAGE, cache_dir=None)
+    except SourceSyntaxError as error:
+        where = f"{error.filename}, line {error.lineno}: {(error.text or '').strip()}"
+        raise UserError(f"what stands here is no Python, mend it first: {where}") from None
     rooms = tuple(f"{name}." for name in without)
     for module in [module for module in graph.modules if f"{module}.".startswith(rooms)]:
         graph.remove_module(module)

@@ -1,11 +1,12 @@
 """What the result of a run depends on, why a run is due, and whether its code is what git keeps.
 
-An identity maps names to digests: the run's parameters, the version of torch, the data's files, the notebook's code
-and each module that it computes with. Snakemake runs again what has another identity than before, and watch.py leaves
-it in the run's folder, so that the next build can say what has changed.
+An identity maps names to digests: the run's parameters, the versions of libraries, the data's files, the notebook's
+code and each module that it computes with. Snakemake runs again what has another identity than before, and watch.py
+leaves it in the run's folder, so that the next build can say what has changed.
 """
 
 import base64
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -20,21 +21,27 @@ from watch import IDENTITY
 from vaelib import archives, sources
 
 RESULT = ("metrics.json", "notebook.ipynb")  # what a finished run leaves, its record first
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "torchmetrics")  # what else computes numbers
 NAMED = 3  # how many files are named in a line; of more, the rest is counted
 
 
 def of_run(run: Run, project: Path) -> str:
     """The identity of a run as JSON."""
     settings = json.dumps([run.parameters, run.needs, run.threads])
-    notebook = project / "notebooks" / f"{run.experiment}.ipynb"
     files = archives.found(project / "data" / run.dataset / "raw").values()
     parts = {
         "parameters": hashlib.sha256(settings.encode()).hexdigest()[:16],
-        "torch": importlib.metadata.version("torch"),
         **{str(file.relative_to(project)): sources.digest(file) for file in sorted(files)},
-        **sources.of_notebook(notebook, project),
+        **_of_code(project / "notebooks" / f"{run.experiment}.ipynb", project),
     }
     return json.dumps(parts)
+
+
+@functools.cache  # for a process that began with the code goes on with it
+def _of_code(notebook: Path, project: Path) -> dict[str, str]:
+    """The versions and digests of the code that all runs of a notebook have in common."""
+    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return versions | sources.of_notebook(notebook, project)
 
 
 def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> dict[str, str]:
@@ -42,9 +49,10 @@ def why_due(runs: Mapping[str, Run], project: Path, results: Path) -> dict[str, 
     due: dict[str, str] = {}
     for name in _needed_first(runs):
         run, folder = runs[name], results / name
+        now = json.loads(of_run(run, project))
         if not all((folder / file).is_file() for file in RESULT):
             due[name] = "without a result so far"
-        elif changed := _changed(folder / IDENTITY, json.loads(of_run(run, project))):
+        elif changed := _changed(folder / IDENTITY, now):
             due[name] = changed
         elif set(run.needed) & set(due):
             due[name] = "what they need runs again"

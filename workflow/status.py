@@ -22,6 +22,8 @@ import plan as plans  # noqa: E402
 from build import arguments, snakemake_command  # noqa: E402
 from watch import duration  # noqa: E402
 
+from vaelib.files import UserError  # noqa: E402
+
 PUBLISHED = "report/published/report.html"
 RESULTS = re.compile(r"from commit\s+<code>([0-9a-f]{7,})")  # how the page ends its paragraph on reproduction
 JOBS = re.compile(r"^(all|run|gather|report|publish) +(\d+)$", re.MULTILINE)  # in the table of what Snakemake would do
@@ -99,7 +101,7 @@ def main() -> int:
     try:
         plan = plans.load(PROJECT, options.scale, options.dataset)
         print(*of_plan(plan, options.cores), published(), sep="\n")
-    except (plans.PlanError, OSError) as error:
+    except (plans.PlanError, UserError, OSError) as error:
         print(f"No status: {error}", file=sys.stderr)
         return 1
     return 0

@@ -12,6 +12,8 @@ from vaelib.files import PROJECT_ROOT
 
 SIDE_BY_SIDE = "VAELIB_RUNS_SIDE_BY_SIDE"  # the environment variable by which a build says how many share the machine
 
+LIBRARIES = ("torch", "numpy", "scipy", "scikit-learn", "torchmetrics")  # what else computes numbers
+
 
 def environment() -> dict[str, Any]:
     """Commit, versions, threads and neighbours. `commit` ends in "+" when package or notebooks had changes."""
@@ -21,7 +23,7 @@ def environment() -> dict[str, Any]:
     return {
         "commit": commit,
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in ("vaelib", "torch", "torchvision")},
+        "versions": {name: importlib.metadata.version(name) for name in ("vaelib", *LIBRARIES)},
         "machine": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "runs_side_by_side": int(os.environ.get(SIDE_BY_SIDE, 1)),
