@@ -1,6 +1,7 @@
 """What the README tells people to type: its networks can be built, and its batch has parameters that exist."""
 
 import re
+import sys
 
 import torch
 from PIL import Image
@@ -12,6 +13,10 @@ from vaelib.models import networks
 from vaelib.models.vae import VAE
 from vaelib.runs import schemas
 from vaelib.training import checkpoints
+
+sys.path.insert(0, str(PROJECT_ROOT / "workflow"))
+
+import plan
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -26,6 +31,15 @@ def test_the_networks_of_the_readme_can_be_built_as_they_stand(monkeypatch):
         assert model.posterior(torch.rand(3, PIXELS)).mean.shape == (3, 2)
         assert model.decode(torch.zeros(3, 2)).shape == (3, PIXELS)
     assert sum(isinstance(module, nn.SiLU) for module in model.modules()) == 4
+
+
+def test_what_the_readme_says_of_the_published_report_and_the_scale_of_today_is_so():
+    was, torch_was, now = re.search(
+        r"made of (\d+) runs with PyTorch ([\d.]+); today the\s+scale declares (\d+)", README
+    ).groups()
+    page = (PROJECT_ROOT / "report" / "published" / "report.html").read_text(encoding="utf-8")
+    assert f"Computed with PyTorch {torch_was}" in page and re.search(rf"all\s+{was}\s+runs", page)
+    assert int(now) == len(plan.load(PROJECT_ROOT, "full").runs)
 
 
 def test_the_batch_of_the_readme_has_parameters_that_exist():
