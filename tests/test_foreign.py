@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from vaelib import exact
+from vaelib.exact import quadrature
+from vaelib.models.vae import VAE
 
 PIXELS = 60
 
@@ -88,6 +90,31 @@ def test_grey_pixels_have_densities():
 def test_what_has_no_likelihood_is_refused_with_what_to_do(decode, change, said):
     with pytest.raises(ValueError, match=said):
         exact.log_likelihood(**{"decode": decode, "x": torch.zeros(2, PIXELS)} | change)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"])
+@torch.no_grad()
+def test_a_vae_of_this_package_keeps_its_own_likelihood(likelihood):
+    torch.manual_seed(0)
+    model = VAE("mlp", 2, likelihood).eval()
+    model.decoder[-1].bias.fill_(-100.0)  # far below where log-variances and logits are limited
+    x = torch.rand(2, 784).round(decimals=1)
+    own = quadrature.exact_log_likelihood(model, x).log_px
+    for said in ("bernoulli", likelihood):
+        assert torch.equal(exact.log_likelihood(model.decode, x, said).log_px, own)
+    assert own.isfinite().all()
+
+
+def test_pixels_may_be_any_number_for_a_gaussian_decoder_too():
+    result = exact.log_likelihood(lambda z: torch.zeros(len(z), 2 * PIXELS), torch.zeros(2, PIXELS), "gaussian")
+    torch.testing.assert_close(
+        result.log_px, torch.full((2,), -0.5 * PIXELS * math.log(2 * math.pi)), rtol=0, atol=0.01
+    )
+
+
+def test_densities_that_float32_does_not_hold_are_refused():
+    with pytest.raises(ValueError, match="keep its log-variances above -80"):
+        exact.log_likelihood(lambda z: torch.full((len(z), 2 * PIXELS), -95.0), torch.zeros(2, PIXELS), "gaussian")
 
 
 def test_a_decoder_that_knows_nothing_is_no_mistake():

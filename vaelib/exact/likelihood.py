@@ -29,25 +29,33 @@ def log_likelihood(
 
     `decode` maps latents [n, latent_dim], float32 on the device of `x`, to outputs [n, ...] of the same device: for the
     likelihoods "bernoulli" and "continuous_bernoulli" a logit a pixel (not its sigmoid), in the order of the pixels of
-    `x`; for "gaussian" the means of 784 pixels and then as many log-variances. `x` has values in [0, 1].
+    `x`; for "gaussian" the means of the pixels and then as many log-variances. `x` has values in [0, 1]. Of a VAE of
+    this package, `model.decode`, the likelihood and the dimension are its own, whatever is given here.
 
     Returns `log_px` and its `error` for each image, by the adaptive quadrature of `vaelib.exact.quadrature`: each image
     is refined until halving its step changes its value by less than `tolerance`. `latent_dim` is 1, 2 or 3; three
     dimensions take some ten times as long as two.
 
     Raises `ValueError` for other latents, for pixels beyond [0, 1], and for a decoder that gives outputs of another
-    shape, probabilities instead of logits, or something else for the same latents the second time.
+    shape, probabilities instead of logits, something else for the same latents the second time, or densities beyond
+    what float32 holds.
     """
-    if latent_dim not in BOXES:
-        raise ValueError(f"latent_dim = {latent_dim}: log p(x) is computed for latents of 1, 2 or 3 dimensions")
     if likelihood not in UNLIMITED:
         raise ValueError(f"likelihood = {likelihood!r}: it must be one of {', '.join(UNLIMITED)}")
+    owner = getattr(decode, "__self__", None)
+    model = owner if isinstance(owner, VAE) else Foreign(decode, likelihood, latent_dim)
+    if model.latent_dim not in BOXES:
+        raise ValueError(f"latent_dim = {model.latent_dim}: log p(x) is computed for latents of 1, 2 or 3 dimensions")
     x = x.flatten(1).float()
     if len(x) and not (x.amin() >= 0 and x.amax() <= 1):
         raise ValueError(f"pixels must lie in [0, 1], and x has some from {x.amin():.3g} to {x.amax():.3g}")
-    model = Foreign(decode, likelihood, latent_dim)
     _try(model, x)
-    return exact_log_likelihood(model, x, tolerance)
+    result = exact_log_likelihood(model, x, tolerance)
+    if not result.log_px.isfinite().all():
+        raise ValueError(
+            "log p(x) is no finite number: decode's densities are too narrow; keep its log-variances above -80"
+        )
+    return result
 
 
 class Foreign(VAE):
@@ -63,7 +71,7 @@ class Foreign(VAE):
         return self._decode(z.flatten(0, -2)).flatten(1).float().unflatten(0, z.shape[:-1])
 
 
-def _try(model: Foreign, x: Float[Tensor, "images pixels"]) -> None:
+def _try(model: VAE, x: Float[Tensor, "images pixels"]) -> None:
     """Raises `ValueError` for a decoder with which no likelihood can be computed."""
     z = torch.randn(TRIED, model.latent_dim, generator=torch.Generator().manual_seed(0)).to(x.device)
     outputs = model.decode(z)

@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vaelib.data import PIXELS
-
 
 class Likelihood:
     """Base of the pixel likelihoods; `channels` decoder outputs describe each pixel."""
@@ -122,7 +120,7 @@ class Gaussian(Likelihood):
     log_variance_floor = -6.0  # a standard deviation of 0.05, about 13 grey levels of 255
 
     def _moments(self, outputs):
-        mean, raw = outputs.split(PIXELS, dim=-1)
+        mean, raw = outputs.chunk(2, dim=-1)
         return mean, self.log_variance_floor + F.softplus(raw - self.log_variance_floor) if self.limited else raw
 
     def natural(self, outputs):
