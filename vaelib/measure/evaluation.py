@@ -57,11 +57,11 @@ def likelihood(
 
     With a 2-D latent nothing is drawn: log p(x) is exact (quadrature), the ELBO comes from Gauss-Hermite nodes, of one
     image to tenths of a nat, of the mean to thousandths. Of `others`, such as training images by the name "train",
-    there is the exact log p(x) too: `exact_nll_train`, and image by image `log_px_train`. The gaps of the first `gap_images`
-    are split, and other answers than the encoder's tried on them; the stratified estimate with `points` latents a side,
-    which training on log p(x) maximises, is compared with the exact value. With Bernoulli pixels the identities between
-    the protocols are measured in the same quadrature. With another dimension the ELBO is a mean over draws and log p(x)
-    only the importance-weighted bound, both on the first `gap_images`.
+    there is the exact log p(x) too: `exact_nll_train`, and image by image `log_px_train`. The gaps of the first
+    `gap_images` are split, and other answers than the encoder's tried on them; the stratified estimate with `points`
+    latents a side, which training on log p(x) maximises, is compared with the exact value. With Bernoulli pixels the
+    identities between the protocols are measured in the same quadrature. With another dimension the ELBO is a mean over
+    draws and log p(x) only the importance-weighted bound, both on the first `gap_images`.
     """
     x = data.evaluation_pixels(images.images, protocol)
     few = x[:gap_images]
