@@ -1,6 +1,7 @@
 """What the quadrature gives: log p(x) of images, how far it may be off, and their exact posteriors."""
 
 import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,11 @@ class Nodes(NamedTuple):
     z: Float[Tensor, "nodes latent"]
     log_joint: Float[Tensor, " nodes"]  # log p(x, z)
     log_area: Float[Tensor, " nodes"]
+
+    @classmethod
+    def joined(cls, parts: "Iterable[Nodes]") -> "Nodes":
+        """One list of nodes from one or several."""
+        return cls(*map(torch.cat, zip(*parts, strict=True)))
 
 
 class Exact(NamedTuple):
@@ -42,7 +48,7 @@ class Exact(NamedTuple):
         values = (old.masked_scatter(where, new) for old, new in zip(self[:3], by[:3], strict=True))
         old = Nodes(*(t[~where[self.nodes.image]] for t in self.nodes))
         new = by.nodes._replace(image=where.nonzero()[:, 0][by.nodes.image])
-        return Exact(*values, Nodes(*map(torch.cat, zip(old, new, strict=True))))
+        return Exact(*values, Nodes.joined([old, new]))
 
     @classmethod
     def joined(cls, parts: "list[Exact]") -> "Exact":
@@ -52,11 +58,11 @@ class Exact(NamedTuple):
             part.nodes._replace(image=part.nodes.image + first) for part, first in zip(parts, firsts, strict=False)
         ]
         values = map(torch.cat, zip(*(part[:3] for part in parts), strict=True))
-        return cls(*values, Nodes(*map(torch.cat, zip(*nodes, strict=True))))
+        return cls(*values, Nodes.joined(nodes))
 
 
 def concatenated(parts: list[Nodes], like: Tensor, latent_dim: int) -> Nodes:
     """One list of nodes from many; empty, but of the right types, from none."""
     nothing = like.new_empty(0)
     empty = Nodes(nothing.long(), nothing.reshape(0, latent_dim), nothing, nothing)
-    return Nodes(*map(torch.cat, zip(empty, *parts, strict=True)))
+    return Nodes.joined([empty, *parts])

@@ -10,7 +10,6 @@ from vaelib.report.classifiers import Classifiers
 from vaelib.report.plain import doubt
 from vaelib.report.summary import FinishedRun
 from vaelib.report.words import points, with_interval
-from vaelib.synthetic.worth import Difference
 from vaelib.training.adversarial import FEATURE_VARIANCE, SLOPE_PENALTY
 
 CRITICS = "classified"  # the kind of generator whose labels are the critic's own answers
@@ -133,7 +132,8 @@ def _chosen(own: pd.DataFrame, model_of: pd.Series, classifiers: Classifiers) ->
     """The weight above 0 that is told of, and how it was chosen where there are several."""
     gains = {weight: classifiers.gain(model, seeds=own.seed).mean for weight, model in model_of.items() if weight > 0}
     best, *worse = sorted(gains, key=gains.__getitem__, reverse=True)
-    doubtful = [each for each in worse if not _leads(classifiers.gain(model_of[best], model_of[each]))]
+    leads = {each: words.told(classifiers.gain(model_of[best], model_of[each])) for each in worse}
+    doubtful = [each for each, lead in leads.items() if lead != "a gain"]
     smaller = [each for each in doubtful if each < best]
     if not worse:
         return best, ""
@@ -142,11 +142,6 @@ def _chosen(own: pd.DataFrame, model_of: pd.Series, classifiers: Classifiers) ->
         return min(smaller), f"{told}, but not for certain before {min(smaller):g}: the smaller one is taken"
     caution = f", though not for certain before {words.listed(f'{each:g}' for each in doubtful)}" if doubtful else ""
     return best, told + caution
-
-
-def _leads(lead: Difference | None) -> bool:
-    """Whether a lead is certain."""
-    return lead is not None and lead.runs > 1 and lead.mean > lead.half
 
 
 def _runs(plain: int, weighted: int) -> str:
