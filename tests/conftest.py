@@ -2,6 +2,7 @@
 # ruff: noqa: E402 (the package has to be imported first, by the hook)
 
 import importlib
+import os
 import pkgutil
 
 from beartype import BeartypeConf, beartype
@@ -20,6 +21,10 @@ import torch
 from vaelib import data
 
 torch.set_num_threads(1)
+
+# The tests of `make test` speak as those of pytest alone do: a make they start is nobody's child.
+for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"):
+    os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

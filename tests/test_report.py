@@ -25,7 +25,6 @@ def build(folder: Path) -> subprocess.CompletedProcess:
     """Build the smoke report of the project in `folder`, with that folder's own package."""
     command = [sys.executable, "workflow/build.py", "smoke", "--cores", "2"]
     environment = os.environ | {"PYTHONPATH": str(folder), "JUPYTER_PREFER_ENV_PATH": "1"}
-    environment.pop("MAKELEVEL", None)
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
