@@ -43,7 +43,7 @@ class Session:
     def train(self):
         v = self.variables
         in_phases = phases(VAELoss(v["model"]), v["config"].epochs, v["config"].encoder_epochs)
-        v["history"] = v["run"].train(in_phases, v["train_set"], v["train_set"], v["config"].settings())
+        v["history"] = v["run"].train(in_phases, v["train_set"], v["train_set"], v["run"].settings())
         v["run"].add("Training", {"loss": v["history"].train_loss.iloc[-1], "epochs": len(v["history"])})
 
     def encode(self):

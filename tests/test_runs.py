@@ -264,7 +264,7 @@ def test_a_finished_training_stays_with_the_run_and_is_not_done_again(begin, ima
     def trained():
         run = begin()
         model = run.model(VAE, "mlp")
-        history = run.train(VAELoss(model), images, images, run.config.settings())
+        history = run.train(VAELoss(model), images, images, run.settings())
         finish(run, images)
         return model, history
 
@@ -275,9 +275,8 @@ def test_a_finished_training_stays_with_the_run_and_is_not_done_again(begin, ima
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
-def test_the_settings_of_a_training_are_the_parameters_with_what_differs():
-    config = check(VAEParameters, GOOD | {"precision": "float32", "epochs": 7})
-    settings = config.settings(batch_size=10)
+def test_the_settings_of_a_training_are_the_parameters_with_what_differs(begin):
+    settings = begin(precision="float32", epochs=7).settings(batch_size=10)
     assert (settings.epochs, settings.batch_size, settings.learning_rate) == (7, 10, 1e-3)
     assert (settings.seed, settings.precision, settings.epoch_images) == (0, "float32", 0)
 

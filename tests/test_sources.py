@@ -1,5 +1,6 @@
 """A digest changes with what runs and with nothing else, and every module that a notebook computes with has one."""
 
+import ast
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,3 +152,25 @@ def test_what_counts_as_pictures_is_there():
     for name in sources.PICTURES:
         path = PROJECT.joinpath(*name.split("."))
         assert path.is_dir() or path.with_suffix(".py").is_file()
+
+
+@pytest.mark.parametrize("notebook", sorted((PROJECT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_takes_from_plots_what_it_shows_and_nothing_else(notebook: Path):
+    trees = [ast.parse(source) for source in sources._code(notebook.read_bytes())]
+    imports = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    plots = {alias.asname or alias.name for node in imports if node.module == "vaelib.plots" for alias in node.names}
+    taken = {ast.unparse(name) for tree in trees for name in names_of(tree, plots)}
+    shown = {ast.unparse(name) for tree in trees for call in shows(tree) for name in names_of(call, plots)}
+    assert taken == shown and shown
+
+
+def names_of(tree: ast.AST, modules: set[str]) -> list[ast.Attribute]:
+    """What some code takes from the modules, such as `figures.show`."""
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return [node for node in attributes if isinstance(node.value, ast.Name) and node.value.id in modules]
+
+
+def shows(tree: ast.Module) -> list[ast.Call]:
+    """The calls that stand alone in a line and show a picture: their value is kept nowhere."""
+    calls = [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func) in ("figures.show", "explorer.Explorer")]

@@ -17,7 +17,7 @@ MAKES = {  # functions that train, choose or say how to, by their last name
     "train", "train_classifier", "training_set", "fit", "model", "build", "settings", "require", "classifier",
     "choice_images", "with_validation", "synthesise", "Parts", "Classifiers", "TaskLoss", "VAELoss", "VAEGANLoss",
 }  # fmt: skip
-HALVES = {"config.other_half", "half"}  # what stands for the name of a half: no test images
+HALVES = {"data.OTHER_HALF[config.split]", "half"}  # what stands for the name of a half: no test images
 READS = {  # of vaelib
     "data.py",  # loads the split that it is asked for
     "report/images.py",  # counts the images of a split
@@ -111,7 +111,7 @@ def test_in_the_package_only_the_report_loads_them():
     ("source", "caught"),
     [
         ('x = data.load(name, "test")\nrun.train(loss, x, y, settings)', True),
-        ('x = data.load(name, "test").take(5)\nn = accuracy(m, x)\nif n > 0: s = config.settings(epochs=n)', True),
+        ('x = data.load(name, "test").take(5)\nn = accuracy(m, x)\nif n > 0: s = run.settings(epochs=n)', True),
         ('for part in (data.load(name, "test"), y):\n    train_classifier(part, 5)', True),
         ('run.train(loss, a, data.load(name, "test"), s)', True),
         ('x = data.load(name, "test")\nrun.train(loss, a, b, s)\nprint(accuracy(m, x))', False),

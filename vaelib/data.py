@@ -14,6 +14,7 @@ from vaelib.files import PROJECT_ROOT
 
 VALIDATION_PART = 12  # of all training images the last one in so many validates: 5,000 of 60,000, 2,500 of a half
 HALVES = ("first_half", "second_half")
+OTHER_HALF = dict(zip(HALVES, reversed(HALVES), strict=True))
 SPLITS = ("train", "validation", "test", *HALVES)
 CLASSES, SIDE = archives.CLASSES, archives.SIDE
 PIXELS = SIDE * SIDE

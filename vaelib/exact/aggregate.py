@@ -12,6 +12,8 @@ from vaelib.models.vae import Posterior, log_normal
 from vaelib.progress import told
 from vaelib.training.objectives import log_sum_exp
 
+EXTENT = 4.0  # the map of the aggregate posterior covers [-4, 4]^2
+
 
 def aggregate_posterior(posterior: Posterior, z: Float[Tensor, "points latent"]) -> Float[Tensor, " points"]:
     """log of q(z), the mean of q(z | x) over images: where the encoder puts the data."""
@@ -38,7 +40,7 @@ def hole_share(
 
 
 @torch.no_grad()
-def density_grid(posterior: Posterior, extent: float, points: int = 100) -> np.ndarray:
+def density_grid(posterior: Posterior, extent: float = EXTENT, points: int = 100) -> np.ndarray:
     """[points, points] log of the aggregate posterior on an even grid over [-extent, extent]^2.
 
     Raises `ValueError` unless the latent has two dimensions.

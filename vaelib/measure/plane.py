@@ -1,4 +1,4 @@
-"""What figures of the latent plane show, as arrays: exact posteriors, telling images, paths between images."""
+"""What figures of the latent plane show, as arrays: the manifold, exact posteriors, telling images, paths."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,17 @@ from vaelib.models.vae import VAE, Posterior, log_normal
 from vaelib.progress import told
 
 PANEL_POINTS = 160  # a side of the grid on which an exact posterior is drawn
+PATHS = ((0, 1), (4, 9), (3, 8), (7, 2), (5, 6))  # the digits that paths in the plane lead from and to
 SEEN = 8.0  # nats below the highest node down to which a panel shows an exact posterior
+
+
+def manifold_grid(side: int = 20) -> Float[Tensor, "points 2"]:
+    """Latents, side * side of them: an even grid of the unit square through the inverse normal CDF, top row first.
+
+    Kingma & Welling (2014), figure 4: the grid's points are equally likely under the prior.
+    """
+    quantiles = torch.special.ndtri((torch.arange(side, dtype=torch.float64) + 0.5) / side)
+    return torch.cartesian_prod(quantiles.flip(0), quantiles).flip(1).float()
 
 
 @torch.no_grad()

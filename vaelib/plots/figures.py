@@ -17,7 +17,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse, Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
-from scipy.special import ndtri
 
 from vaelib import classes
 from vaelib.plots import colours
@@ -147,16 +146,6 @@ def manifold(images: np.ndarray, title: str = "") -> Figure:
         f"A sheet of {side} by {side} decoded digits, one for each point of a grid over the latent plane; "
         "neighbouring digits change smoothly into one another.",
     )
-
-
-def manifold_grid(side: int = 20) -> np.ndarray:
-    """[side * side, 2] latents: an even grid of the unit square through the inverse normal CDF, top row first.
-
-    Kingma & Welling (2014), figure 4: the grid's points are equally likely under the prior.
-    """
-    quantiles = ndtri((np.arange(side) + 0.5) / side)
-    across, down = np.meshgrid(quantiles, quantiles[::-1])
-    return np.stack([across.ravel(), down.ravel()], axis=1)
 
 
 # --- the latent plane --------------------------------------------------------------------------------------------

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vaelib.exact.aggregate import EXTENT
+from vaelib.measure.plane import PATHS
 from vaelib.plots import charts, figures
 
 Arrays = Mapping[str, np.ndarray]
 
 TELLING = ("median\ngap", "largest\napproximation gap", "largest\namortisation gap", "lowest\nlog p(x)")
-PATHS = [(0, 1), (4, 9), (3, 8), (7, 2), (5, 6)]  # the digits that paths in the plane lead from and to
 DIGITS = "0123456789"
-EXTENT = 4.0  # the map of the aggregate posterior covers [-4, 4]^2
 
 
 def part(arrays: Arrays, prefix: str) -> dict[str, np.ndarray]:

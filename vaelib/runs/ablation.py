@@ -6,17 +6,21 @@ from annotated_types import Ge, Le
 from pydantic import AfterValidator, model_validator
 
 from vaelib.models.networks import ARCHITECTURES, WITHOUT
-from vaelib.runs.fields import Architecture, Count, Dataset, Device, Positive, Precision, Rate, Seed, Trained
+from vaelib.runs.fields import (
+    Architecture,
+    Count,
+    Dataset,
+    Device,
+    Positive,
+    Precision,
+    Rate,
+    Seed,
+    Trained,
+    none_twice,
+)
 
 WHOLE = "whole"  # the variant that lacks nothing
 HELD_OUT = 5000  # validation images of MNIST
-
-
-def _none_twice(values: list) -> list:
-    """Refuses a list that has a value twice; an empty one asks for nothing."""
-    if len(set(values)) < len(values):
-        raise ValueError("it must have none twice")
-    return values
 
 
 class Training(NamedTuple):
@@ -45,8 +49,8 @@ class AblationParameters(Trained):
     run_dir: str = "results/notebook/ablation"
     dataset: Dataset = "MNIST"
     architecture: Architecture = "resmlp"
-    without: Annotated[list[str], AfterValidator(_none_twice)] = ["skip", "normalisation"]
-    learning_rates: Annotated[list[Rate], AfterValidator(_none_twice)] = [0.004]
+    without: Annotated[list[str], AfterValidator(none_twice)] = ["skip", "normalisation"]
+    learning_rates: Annotated[list[Rate], AfterValidator(none_twice)] = [0.004]
     learning_rate: Rate = 0.002
     epochs: Positive = 2
     batch_size: Positive = 250

@@ -1,7 +1,6 @@
 """What the notebooks' parameters have in common: types with their ranges, and the bases of the schemas."""
 
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import torch
@@ -12,7 +11,6 @@ from vaelib import archives, device
 from vaelib.files import PROJECT_ROOT
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.runs.parameters import Parameters
-from vaelib.training.loop import Settings
 
 
 def one_of(names: Iterable[str]) -> AfterValidator:
@@ -43,10 +41,24 @@ def _check_dataset(name: str) -> str:
 
 
 def none_twice(items: list[Any]) -> list[Any]:
-    """Refuses an empty list, and one that has something twice."""
-    if not items or len(set(items)) < len(items):
-        raise ValueError("it must name at least one, and none twice")
+    """Refuses a list that has something twice."""
+    if len(set(items)) < len(items):
+        raise ValueError("it must name none twice")
     return items
+
+
+def some(items: list[Any]) -> list[Any]:
+    """Refuses an empty list, and one that has something twice."""
+    if not items:
+        raise ValueError("it must name at least one")
+    return none_twice(items)
+
+
+def all_or_several(count: int) -> int:
+    """Refuses a single image: a standard error needs two."""
+    if count == 1:
+        raise ValueError("it must be 0 for all, or 2 or more")
+    return count
 
 
 def one_or_several(updates: int | list[int]) -> int | list[int]:
@@ -59,13 +71,14 @@ def one_or_several(updates: int | list[int]) -> int | list[int]:
 
 Positive = Annotated[int, Gt(0)]
 Count = Annotated[int, Ge(0)]  # 0 stands for all
+Measured = Annotated[Count, AfterValidator(all_or_several)]
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Rate = Annotated[float, Gt(0)]
 Precision = Literal["auto", "float32", "tf32", "bfloat16"]
 Dataset = Annotated[str, AfterValidator(_check_dataset)]
 Architecture = Annotated[str, one_of(ARCHITECTURES)]
 Device = Annotated[str, AfterValidator(_check_device)]
-RunFolders = Annotated[list[str], AfterValidator(none_twice)]
+RunFolders = Annotated[list[str], AfterValidator(some)]
 
 
 class Placed(Parameters):
@@ -87,8 +100,3 @@ class Trained(Placed):
     learning_rate: Rate
     seed: Seed
     precision: Precision
-
-    def settings(self, **others: Any) -> Settings:
-        """The settings of a training: these parameters, `epochs` where there is one, and `others`."""
-        own = {name: value for name, value in self if name in {field.name for field in fields(Settings)}}
-        return Settings(**own | {"precision": device.resolve_precision(self.precision, self.target)} | others)

@@ -8,7 +8,7 @@ another run's model, a part that is missing or older than the weights it describ
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -99,6 +99,13 @@ class Run:
         self._trained.pop(name, None)
         self._begins = {training: begin for training, begin in self._begins.items() if training[0] != name}
         return self._models[name]
+
+    def settings(self, **others: Any) -> loop.Settings:
+        """The settings of a training: the parameters of the same names, and `others`."""
+        named = {field.name for field in fields(loop.Settings)}
+        own = {name: value for name, value in self.config if name in named}
+        precision = device.resolve_precision(self.config.precision, self.config.target)
+        return loop.Settings(**own | {"precision": precision} | others)
 
     def train(
         self,

@@ -12,6 +12,7 @@ from vaelib.runs.fields import (
     Count,
     Dataset,
     Device,
+    Measured,
     Placed,
     Positive,
     Precision,
@@ -19,17 +20,17 @@ from vaelib.runs.fields import (
     RunFolders,
     Seed,
     Trained,
-    none_twice,
     one_of,
     one_or_several,
+    some,
 )  # fmt: skip
 from vaelib.synthetic.arms import ARMS, BUDGETS
-from vaelib.training.table import POINTS
+from vaelib.synthetic.generators import has_critic
 
 FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
 MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
 
-ArmNames = Annotated[list[Annotated[str, one_of(ARMS)]], AfterValidator(none_twice)]
+ArmNames = Annotated[list[Annotated[str, one_of(ARMS)]], AfterValidator(some)]
 
 
 class VAEParameters(Trained):
@@ -40,7 +41,7 @@ class VAEParameters(Trained):
     classifier_run: str = ""
     dataset: Dataset = "MNIST"
     train_images: Count = 0
-    test_images: Count = 0
+    test_images: Measured = 0
     architecture: Architecture = "resmlp"
     latent_dim: Positive = 2
     likelihood: Annotated[str, one_of(LIKELIHOODS)] = "bernoulli"
@@ -92,11 +93,6 @@ class VAEParameters(Trained):
         if self.objective in ("lookup", "marginal") and self.kl_warmup_epochs:
             raise ValueError(f"kl_warmup_epochs is for objective = 'elbo' or 'iwae', not for {self.objective!r}")
         return self
-
-    @property
-    def points(self) -> int:
-        """Latents a side of the stratified estimate of log p(x): those of the training, or as many as usual."""
-        return self.importance_samples if self.objective == "marginal" else POINTS
 
 
 class LatentSpaceParameters(Placed):
@@ -173,22 +169,12 @@ class SynthesisParameters(Trained):
 
     @model_validator(mode="after")
     def _a_critic_knows_no_other_images(self) -> "SynthesisParameters":
-        if self.has_critic and self.critic_run and self.split == "second_half":
+        if has_critic(self.generator, self.task_weight) and self.critic_run and self.split == "second_half":
             raise ValueError(
                 "critic_run has seen other images of the second half than this generator: without it a critic is "
                 "trained here, on the same images"
             )
         return self
-
-    @property
-    def has_critic(self) -> bool:
-        """Whether a classifier has a part in making the images."""
-        return self.task_weight > 0 or self.generator == "classified"
-
-    @property
-    def other_half(self) -> str:
-        """The half of which the generator sees nothing."""
-        return next(half for half in HALVES if half != self.split)
 
 
 class AugmentationParameters(Trained):
@@ -199,7 +185,7 @@ class AugmentationParameters(Trained):
     generator_run: str = "results/notebook/synthesis"
     fraction: Annotated[float, Gt(0), Le(1)] = 0.2
     arms: ArmNames = ["real", "synthetic", "duplicated", "affine", "further", "synthetic_only"]
-    budgets: Annotated[list[Annotated[str, one_of(BUDGETS)]], AfterValidator(none_twice)] = ["updates", "epochs"]
+    budgets: Annotated[list[Annotated[str, one_of(BUDGETS)]], AfterValidator(some)] = ["updates", "epochs"]
     updates: Annotated[int | list[int], AfterValidator(one_or_several)] = 1000
     batch_size: Positive = 128
     learning_rate: Rate = 0.004

@@ -33,6 +33,11 @@ def parts(kind: str) -> list[Part]:
     return [Part("model", classes=0 if kind in WITHOUT_LABELS else data.CLASSES)]
 
 
+def has_critic(kind: str, task_weight: float) -> bool:
+    """Whether a classifier has a part in making the images: in the loss, or in their labels."""
+    return task_weight > 0 or kind == "classified"
+
+
 def asked_labels(seen: data.Images, count: int) -> Int64[Tensor, " {count}"]:
     """The labels of the images that a generator sees, in their order and as often as it takes for `count` of them.
 
