@@ -61,11 +61,14 @@ def test_a_network_that_is_best_on_validation_images_alone_is_said_to_be_behind_
 @pytest.mark.parametrize(
     ("best", "second", "told"),
     [
-        ([129.0], [128.5, 129.5, 130.5], " (less than the 95 % interval over seeds, so not for certain)"),
-        ([120.0], [128.5, 129.5, 130.5], ""),
+        ([-1.0, 0.0, 1.0], [1.26, 2.26, 3.26], " (Welch's test does not tell them apart, so not for certain)"),
+        ([-1.0, 0.0, 1.0], [1.28, 2.28, 3.28], ""),  # t = 2.79 with 4 degrees of freedom; tables ask for 2.776
+        ([1.28, 2.28, 3.28], [-1.0, 0.0, 1.0], " (Welch's test does not tell them apart, so not for certain)"),
+        ([5.0, 5.0], [5.0, 5.0], " (Welch's test does not tell them apart, so not for certain)"),
+        ([120.0], [128.5, 129.5, 130.5], " (one of the two has one seed, so not for certain)"),
         ([120.0], [129.5], " (one seed each, so not for certain)"),
     ],
-    ids=["a lead within the interval", "a lead beyond it", "no interval to judge it by"],
+    ids=["too small a lead", "a lead", "the other way round", "no spread", "one seed of one", "one seed each"],
 )
 def test_a_lead_that_the_seeds_do_not_decide_is_called_uncertain(best, second, told):
     vaes = pd.DataFrame({"model": ["a"] * len(best) + ["b"] * len(second), "exact_nll": best + second})
@@ -385,12 +388,12 @@ def test_where_a_weight_has_fewer_runs_than_none_both_numbers_are_told(classifie
         ([0.3, 0.4], ""),
         ([], ""),
     ],
-    ids=["certainly fewer", "within the interval", "more", "not measured"],
+    ids=["certainly fewer", "perhaps by chance", "more", "not measured"],
 )
 def test_telling_the_label_is_called_the_better_remedy_where_it_certainly_is(classifiers, errors, remedy):
-    read, told = sweep("classified", [0.2, 0.1, 0.05]), sweep("conditional", [0.02, 0.01, 0.01])
-    both = pd.concat([read, told.assign(model=["told", "told1", "told10"])])
-    assert told_of(both, classifiers, told=errors, w0=[0.2])["remedy"] == remedy
+    read = pd.concat([sweep("classified", wrong) for wrong in ([0.2, 0.1, 0.05], [0.21, 0.11, 0.06])])
+    told = sweep("conditional", [0.02, 0.01, 0.01]).assign(model=["told", "told1", "told10"])
+    assert told_of(pd.concat([read, told]), classifiers, told=errors, w0=[0.2])["remedy"] == remedy
     assert told_of(read, classifiers, told=errors, w0=[0.2])["remedy"] == ""
 
 

@@ -145,7 +145,7 @@ def test_every_value_that_the_report_computes_is_quoted(values, quoted):
         ("best.nll", "130.00"),
         ("best.why", "most of it because the encoder misses the best Gaussian"),
         ("best.whose", "the encoder costs more than the Gaussian's shape"),
-        ("best.lead", "5.0 nats before *256–128 ReLU* (less than the 95 % interval over seeds, so not for certain)"),
+        ("best.lead", "5.0 nats before *256–128 ReLU* (one of the two has one seed, so not for certain)"),
         ("best.caution", ", though not for certain"),
         ("quadrature.worst", 0.02),
         ("quadrature.densities", ""),

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-
-from vaelib.measure.intervals import mean_interval
+from scipy.stats import ttest_ind
 
 TWIN = ("architecture", "train_images", "epochs", "batch_size")  # what models share that were trained for as long
 VARIATIONS = {"precision": "auto", "kl_warmup_epochs": 0, "importance_samples": 1, "encoder_epochs": 0}  # as by default
@@ -50,11 +49,13 @@ def ranking(runs: pd.DataFrame) -> list[str]:
 
 
 def doubt(lower: Iterable[float], higher: Iterable[float]) -> str:
-    """Why two means over seeds may come in this order by chance; nothing where they are far enough apart.
+    """Why two means over seeds may come in this order by chance; nothing where Welch's t test tells them apart.
 
-    Far enough is more than the 95 % interval of either. One seed has no interval.
+    Welch, "The generalization of 'Student's' problem when several different population variances are involved",
+    Biometrika 34 (1947), two-sided at the 5 % level. It needs two seeds of each.
     """
-    (first, *half), (second, *other_half) = mean_interval(lower), mean_interval(higher)
-    if np.isnan([half, other_half]).all():
-        return "one seed each"
-    return "" if second - first > np.nanmax([half, other_half]) else "less than the 95 % interval over seeds"
+    lower, higher = list(lower), list(higher)
+    if min(len(lower), len(higher)) < 2:
+        return "one seed each" if len(lower) == len(higher) else "one of the two has one seed"
+    apart = np.mean(lower) < np.mean(higher) and ttest_ind(lower, higher, equal_var=False).pvalue < 0.05
+    return "" if apart else "Welch's test does not tell them apart"
