@@ -27,9 +27,7 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], protocol: str, quanti
     axes.set(xlabel="epoch", ylabel=f"{quantity}, protocol {protocol} (nats)")
     axes.legend(title="solid: validation\ndashed: training", loc="center left", bbox_to_anchor=(1.0, 0.5))
     last = ", ".join(f"{name} {history.validation_elbo.max():.1f}" for name, history in histories.items())
-    return describe(
-        figure, f"Curves of the {quantity} against the epoch, rising and flattening. Best validation: {last} nats."
-    )
+    return describe(figure, f"Curves of the {quantity} against the epoch. Best validation: {last} nats.")
 
 
 @in_house_style
@@ -144,7 +142,7 @@ def bound_curve(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], e
     axes.set(xscale="log", xlabel="importance samples K", ylabel="bound (nats)")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     last = "; ".join(f"{n} from {v[0]:.1f} to {v[-1]:.2f}, exact {exact[n]:.2f}" for n, v in bounds.items())
-    return describe(figure, f"Curves of the bound rising with the number of importance samples: {last}.")
+    return describe(figure, f"Curves of the bound against the number of importance samples: {last}.")
 
 
 @in_house_style
@@ -205,7 +203,7 @@ def error_by_dimension(errors: pd.DataFrame, points: int) -> Figure:
     axes.set(yscale="log", xlabel="latent dimensions", ylabel="error of log p(x) (nats)")
     axes.legend(title=f"at most {points:,} decoder evaluations")
     told = [f"{name}: " + ", ".join(f"{d} dimensions {v:.2g}" for d, v in errors[name].items()) for name in errors]
-    return describe(figure, f"Lines of the error rising with the number of latent dimensions. {'; '.join(told)}.")
+    return describe(figure, f"Lines of the error against the number of latent dimensions. {'; '.join(told)}.")
 
 
 @in_house_style

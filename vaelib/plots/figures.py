@@ -143,8 +143,7 @@ def manifold(images: np.ndarray, title: str = "") -> Figure:
     _show(axes, tile(images, side), title)
     return describe(
         figure,
-        f"A sheet of {side} by {side} decoded digits, one for each point of a grid over the latent plane; "
-        "neighbouring digits change smoothly into one another.",
+        f"A sheet of {side} by {side} decoded digits, one for each point of a grid over the latent plane.",
     )
 
 
@@ -159,7 +158,7 @@ def latent_scatter(means: np.ndarray, labels: np.ndarray, title: str = "") -> Fi
     axes.set(xlabel="$z_1$", ylabel="$z_2$", title=title, aspect="equal")
     return describe(
         figure, "Scatter of the images' positions in the latent plane, coloured by digit, each digit's name at the "
-        "median of its images: each has its region, and some regions overlap."
+        "median of its images."
     )  # fmt: skip
 
 

@@ -104,8 +104,7 @@ def holes(arrays: Arrays) -> Figure:
         EXTENT,
         arrays["holes"],
         f"{100 * arrays['hole_share'].item():.1f} % of prior samples fall in holes",
-        "Map of the aggregate posterior's log density with the prior samples in holes as white dots, "
-        "along the seams between the digits' regions and at the rim.",
+        "Map of the aggregate posterior's log density with the prior samples in holes as white dots.",
     )
 
 
@@ -114,7 +113,7 @@ def hole_samples(arrays: Arrays) -> Figure:
     return figures.galleries(
         {"decoded from holes": arrays["hole_samples"], "decoded from the prior": arrays["prior_samples"]},
         10,
-        "Two sheets of decoded digits. Those from holes are mostly blends of two digits or broken strokes.",
+        "Two sheets of decoded digits: from holes, and from the prior at large.",
         across=2,
     )
 
