@@ -15,7 +15,7 @@ from vaelib.runs.fields import (
     Rate,
     Seed,
     Trained,
-    none_twice,
+    some,
 )  # fmt: skip
 
 
@@ -32,9 +32,9 @@ class BaselinesParameters(Trained):
     notebook: ClassVar[str] = "baselines"
     run_dir: str = "results/notebook/baselines"
     dataset: Dataset = "MNIST"
-    components: Annotated[list[Positive], AfterValidator(none_twice)] = [100, 729]
+    components: Annotated[list[Positive], AfterValidator(some)] = [100, 729]
     passes: Positive = 5
-    pseudo_counts: Annotated[list[Rate], AfterValidator(none_twice)] = [0.1, 0.3, 1.0, 3.0]
+    pseudo_counts: Annotated[list[Rate], AfterValidator(some)] = [0.1, 0.3, 1.0, 3.0]
     architecture: Architecture = "mlp"
     points: Annotated[int, Ge(100), AfterValidator(_sixth_power)] = 729
     epochs: Positive = 2
