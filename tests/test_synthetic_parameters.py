@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from vaelib.runs.schemas import AugmentationParameters, SynthesisParameters
+from vaelib.synthetic.arms import lengths
 from vaelib.synthetic.generators import has_critic
 
 
@@ -36,5 +37,5 @@ def test_numbers_of_updates_are_above_0_and_none_is_there_twice(updates):
 
 
 def test_one_number_of_updates_or_several_are_accepted():
-    assert AugmentationParameters().lengths == [1000]
-    assert AugmentationParameters(updates=[500, 250]).lengths == [250, 500]
+    assert lengths(AugmentationParameters().updates) == [1000]
+    assert lengths(AugmentationParameters(updates=[500, 250]).updates) == [250, 500]

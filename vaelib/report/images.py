@@ -35,8 +35,7 @@ def trained_on(run: pd.Series) -> int:
 
 def made(run: pd.Series) -> int:
     """How many images a generator made: unless a number is asked for, as many as the half that it does not see has."""
-    (unseen,) = (half for half in data.HALVES if half != run.split)
-    return int(run["images"]) or count(run.dataset, unseen)
+    return int(run["images"]) or count(run.dataset, data.OTHER_HALF[run.split])
 
 
 def told(dataset: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from vaelib import archives, device
 from vaelib.files import PROJECT_ROOT
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.runs.parameters import Parameters
+from vaelib.synthetic.arms import lengths
 
 
 def one_of(names: Iterable[str]) -> AfterValidator:
@@ -63,8 +64,8 @@ def all_or_several(count: int) -> int:
 
 def one_or_several(updates: int | list[int]) -> int | list[int]:
     """Accepts a number above 0, or several of them."""
-    numbers = updates if isinstance(updates, list) else [updates]
-    if not numbers or min(numbers) < 1 or len(set(numbers)) < len(numbers):
+    numbers = lengths(updates)
+    if not numbers or numbers[0] < 1 or len(set(numbers)) < len(numbers):
         raise ValueError("it must be a number above 0, or a list of such numbers, none twice")
     return updates
 

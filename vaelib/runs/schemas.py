@@ -193,11 +193,6 @@ class AugmentationParameters(Trained):
     precision: Precision = "auto"
     device: Device = "auto"
 
-    @property
-    def lengths(self) -> list[int]:
-        """The numbers of updates, the smallest first."""
-        return sorted(self.updates) if isinstance(self.updates, list) else [self.updates]
-
 
 class VAEGANParameters(Trained):
     """Parameters of `notebooks/vaegan.ipynb`."""

@@ -65,6 +65,11 @@ BATCH_SIZE, LEARNING_RATE = 128, 0.004  # of the classifiers by which generators
 CHOICE_FRACTION, CHOICE_IMAGES = 0.2, 10_000  # what generators are chosen by: trained on, and left over to test on
 
 
+def lengths(updates: int | list[int]) -> list[int]:
+    """The numbers of updates that are asked for, the smallest first."""
+    return sorted(updates) if isinstance(updates, list) else [updates]
+
+
 def choice_images(dataset: str, seen: int = 0) -> tuple[data.Images, data.Images]:
     """20 % of the second half, and 10,000 images that they leave over: what all choices are made with.
 
