@@ -1,13 +1,18 @@
 """The training loop: repeatable, resumable to the same numbers, and honest in what it reports."""
 
+import copy
+import json
+import sys
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from vaelib import data
+from vaelib import data, sources
 from vaelib.exact.inference import gaussian_elbo
 from vaelib.models import vaegan
 from vaelib.models.classifier import Classifier
@@ -190,6 +195,33 @@ def test_the_code_of_a_training_is_that_of_loop_loss_and_model_and_no_other():
     assert {"vaelib/training/loop.py", "vaelib/training/classification.py", "vaelib/models/classifier.py"} <= files
     assert not [file for file in files if file.split("/")[1] in ("measure", "plots", "report", "runs", "exact")]
     assert "vaelib/training/adversarial.py" not in files
+
+
+def test_a_training_of_what_a_notebook_defines_is_the_same_as_no_other(images, monkeypatch):
+    """Its source may have changed since; that of a module with a file is compared."""
+    loss = Made(VAE("mlp"), lambda batch, *_: {"loss": batch.images.float().sum(1)})
+    monkeypatch.setattr(Made, "__module__", __name__)
+
+    def identities():
+        known = [json.loads(checkpoints.identity(loss, Settings(epochs=1), *images)) for _ in range(2)]
+        return [{**parts, "loss": None} for parts in known]
+
+    one, other = identities()
+    assert one == other and one["code"][__name__] == sources.digest(Path(__file__))
+    monkeypatch.setattr(Made, "__module__", "__main__")
+    monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
+    one, other = identities()
+    assert one != other and one["code"].keys() == other["code"].keys()
+
+
+def test_networks_of_equal_weights_and_other_layers_are_of_other_trainings(images):
+    """A GELU in the place of a ReLU changes no weight."""
+    torch.manual_seed(0)
+    one = VAELoss(VAE("mlp"))
+    other = copy.deepcopy(one)
+    other.model.encoder = nn.Sequential(*(nn.GELU() if isinstance(m, nn.ReLU) else m for m in other.model.encoder))
+    known = [checkpoints.identity(loss, Settings(epochs=1), *images) for loss in (one, copy.deepcopy(one), other)]
+    assert known[0] == known[1] != known[2]
 
 
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:-50], lambda content: b"x" * 500])

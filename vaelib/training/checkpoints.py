@@ -5,7 +5,9 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import secrets
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,10 +48,10 @@ def identity(loss: Loss, settings: Any, training: data.Images, validation: data.
 
     That is the loss with its parameters, the weights that it begins with and which of them are trained, the settings,
     the images, the accelerator by its name or that there is none, whether bfloat16 is emulated there, the version of
-    torch, and the code of the loop, the loss and the model.
+    torch, and the code of the loop, the loss and the model. A class that a notebook's cell defines has no code that
+    could be compared: a training with one is the same as no other.
     """
     fields = {field.name: getattr(loss, field.name) for field in dataclasses.fields(loss)}
-    modules = ["vaelib.training.loop", type(loss).__module__, type(loss.model).__module__]
     target = training.images.device
     name = "cpu" if target.type == "cpu" else device.vendor_name(target)
     emulated = ", bfloat16 emulated" * device.emulated(settings.precision, target)
@@ -60,7 +62,7 @@ def identity(loss: Loss, settings: Any, training: data.Images, validation: data.
         "images": [data.checksum(images) for images in (training, validation) if images is not None],
         "device": name + emulated,
         "torch": torch.__version__,
-        "code": sources.of_modules(modules, PROJECT_ROOT),
+        "code": _code(type(part) for part in (loss, *loss.model.modules())),
     }
     return json.dumps(parts, default=repr)
 
@@ -144,7 +146,18 @@ def _described(value: Any) -> Any:
     """A field of a loss as JSON knows it: of a network, what it is and a digest of its weights."""
     if not isinstance(value, nn.Module):
         return value
-    return [type(value).__name__, getattr(value, "built_as", None), digest(value)]
+    return [str(value), getattr(value, "built_as", None), digest(value)]
+
+
+def _code(kinds: Iterable[type]) -> dict[str, str]:
+    """A digest for each file with the code of the loop and of these classes, and of what that imports of the package."""
+    modules = {kind.__module__ for kind in kinds}
+    code = sources.of_modules({"vaelib.training.loop", *modules}, PROJECT_ROOT)
+    for module in modules:
+        if module.partition(".")[0] not in (sources.PACKAGE, "torch"):
+            file = getattr(sys.modules.get(module), "__file__", None)
+            code[module] = sources.digest(Path(file)) if file else secrets.token_hex(8)
+    return code
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
