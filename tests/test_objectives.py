@@ -9,7 +9,7 @@ from torch import distributions
 
 from vaelib.data import PIXELS
 from vaelib.models.vae import VAE, Posterior, log_normal
-from vaelib.training.objectives import OBJECTIVES, elbo, iwae, kl_divergence, log_sum_exp, log_weights, sleep
+from vaelib.training.objectives import OBJECTIVES, draw, elbo, iwae, kl_divergence, log_sum_exp, log_weights, sleep
 
 
 def seeded(seed=0):
@@ -130,6 +130,24 @@ def test_the_one_draw_that_carries_the_gradient_of_the_bound_carries_it_on_avera
     )
     assert theirs.abs().max() > 0.3
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 64, 67])
+def test_each_of_n_is_drawn_as_often_as_its_probability_says(n):
+    """Also where some have none, and where n is no multiple of a group's width."""
+    probability = torch.rand(n, generator=seeded())
+    probability[1:2] = 0.0
+    probability /= probability.sum()
+    draws = 40_000
+    counts = draw(probability.expand(draws, n), seeded()).bincount(minlength=n)
+    assert len(counts) == n and counts[probability == 0].sum() == 0
+    deviation = (draws * probability * (1 - probability)).sqrt()
+    assert ((counts - draws * probability).abs() <= 4.5 * deviation + 1e-3).all()
+
+
+def test_where_probabilities_are_no_numbers_any_of_them_is_drawn():
+    drawn = draw(torch.full((4000, 7), torch.nan), seeded())
+    assert drawn.unique().tolist() == list(range(7))
 
 
 def test_with_the_exact_posterior_as_encoder_every_draw_has_the_same_weight():

@@ -7,9 +7,17 @@ what makes the exact likelihood of `vaelib.exact.quadrature` affordable. All val
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+
+def softplus(logit: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """log(1 + exp(logit)), to within a rounding of 1.
+
+    torch's own has also the digits that a small value has beyond that, and takes four times as long on a processor.
+    """
+    size = logit.abs()
+    return 0.5 * (logit + size) + (1 + (-size).exp()).log()
 
 
 class Likelihood:
@@ -54,7 +62,7 @@ class Bernoulli(Likelihood):
 
     def natural(self, outputs):
         """The logits themselves, and sum softplus(l)."""
-        return outputs, F.softplus(outputs).sum(-1)
+        return outputs, softplus(outputs).sum(-1)
 
     def mean(self, outputs):
         """P(x = 1)."""
@@ -86,7 +94,7 @@ class ContinuousBernoulli(Likelihood):
         logits = self._logits(outputs)
         small = logits.abs() < self.series_below
         safe = torch.where(small, 1.0, logits).abs()
-        closed = safe / 2 + torch.log1p(-torch.exp(-safe)) - safe.log()
+        closed = safe / 2 + ((1 - torch.exp(-safe)) / safe).log()
         series = logits**2 / 24 - logits**4 / 2880
         return logits, (logits / 2 + torch.where(small, series, closed)).sum(-1)
 
@@ -121,7 +129,7 @@ class Gaussian(Likelihood):
 
     def _moments(self, outputs):
         mean, raw = outputs.chunk(2, dim=-1)
-        return mean, self.log_variance_floor + F.softplus(raw - self.log_variance_floor) if self.limited else raw
+        return mean, self.log_variance_floor + softplus(raw - self.log_variance_floor) if self.limited else raw
 
     def natural(self, outputs):
         """eta = (m / s^2, -1 / (2 s^2)), A = sum m^2 / (2 s^2) + log s + log(2 pi) / 2."""
