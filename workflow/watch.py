@@ -29,6 +29,8 @@ SAID = ".said"  # beside the log: the lines for the terminal, for a build that s
 GRACE = 5.0  # seconds that a job has to end when it is told to
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # the environment variables that tell libraries how many to use
 REPEATABLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # cuBLAS sums in one order; read when CUDA starts, so set before
+# glibc gives large tensors back to the system when they are freed, and fetching them anew costs each its page faults.
+KEPT = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "4000000000", "MALLOC_TOP_PAD_": "268435456"}
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -65,7 +67,7 @@ class Watch:
         self.ipython = log.with_suffix(".ipython").absolute()
         self.ipython.mkdir(parents=True, exist_ok=True)
         self.environment = dict(os.environ, IPYTHONDIR=str(self.ipython), JUPYTER_PREFER_ENV_PATH="1")
-        self.environment |= dict.fromkeys(THREADS, str(threads)) | REPEATABLE
+        self.environment |= dict.fromkeys(THREADS, str(threads)) | REPEATABLE | KEPT
         self.environment.pop("MPLBACKEND", None)  # one that the shell sets would keep figures out of notebooks
 
     def say(self, text: str) -> None:

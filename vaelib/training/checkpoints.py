@@ -150,7 +150,7 @@ def _described(value: Any) -> Any:
 
 
 def _code(kinds: Iterable[type]) -> dict[str, str]:
-    """A digest for each file with the code of the loop and of these classes, and of what that imports of the package."""
+    """A digest for each file with the code of the loop and of these classes, and of what that imports here."""
     modules = {kind.__module__ for kind in kinds}
     code = sources.of_modules({"vaelib.training.loop", *modules}, PROJECT_ROOT)
     for module in modules:
