@@ -15,6 +15,7 @@ import plan
 from vaelib.report.findings import objectives
 from vaelib.report.plain import plain_runs, usual_precision
 from vaelib.runs.records import table
+from vaelib.synthetic import arms
 
 RUNS = {
     f"vae/{architecture}-{objective}-{precision}-{draws}": made_up_scale.vae(
@@ -44,6 +45,12 @@ def test_the_scale_and_the_report_know_the_same_precision_and_the_same_plain_and
     assert needs._usual_precision(settings) == usual_precision(frame)
     assert needs._plain(settings) == set(plain_runs(frame).index)
     assert needs._exact(settings) == set(objectives.exact_runs(frame).index)
+
+
+def test_a_scale_demands_the_fraction_and_the_settings_by_which_synthesis_compares_generators():
+    assert needs.FRACTION == arms.CHOICE_FRACTION
+    compared = {"batch_size": arms.BATCH_SIZE, "learning_rate": arms.LEARNING_RATE}
+    assert compared == {name: needs.SETTINGS[name] for name in compared}
 
 
 def test_a_decoder_on_log_px_in_another_precision_than_the_usual_one_is_not_enough():
