@@ -219,7 +219,7 @@ def test_a_data_set_that_lacks_a_digit_is_named_and_not_a_number_of_images_that_
     without_nine = data.Images(torch.zeros(24, 1, 28, 28, dtype=torch.uint8), torch.arange(24) % 9)
     monkeypatch.setattr(data, "load", lambda *_: without_nine)
     text = execute("synthesis", device="cpu")
-    assert "\n" not in text and "MNIST" in text and "22 images to train on and 2" in text and "some digit lacks" in text
+    assert "\n" not in text and "MNIST" in text and "22 images to train on and 2" in text and "a digit lacks" in text
 
 
 def test_a_fraction_of_fewer_images_than_digits_trains_no_arm(execute, runs):
