@@ -32,6 +32,7 @@ def runs(tmp_path_factory) -> Path:
     for name, notebook, changes in [
         ("vae", "vae", {}),
         ("wide", "vae", {"latent_dim": 3}),
+        ("few", "vae", {"test_images": 100}),
         ("fashion", "vae", {"dataset": "FashionMNIST"}),
         ("classifier", "classifier", {}),
         ("first", "classifier", {"split": "first_half"}),
@@ -133,6 +134,7 @@ def execute(tmp_path, runs, monkeypatch):
         ("vaegan", "images", 10, "greater than or equal to 100"),
         ("vaegan", "gamma", -1.0, "greater than or equal to 0"),
         ("exact_training", "points", 0, "greater than 0"),
+        ("exact_training", "points", 2**20, "less than or equal to 131072"),
     ],
 )
 def test_a_wrong_parameter_is_one_line_that_says_what_it_may_be(execute, notebook, parameter, value, said):
@@ -178,6 +180,7 @@ def test_a_damaged_run_is_one_line_that_names_its_folder(execute, runs, tmp_path
         ("latent_space", "vae_run", "wide", "latent_dim = 3; 2 is needed"),
         ("latent_space", "vae_run", "classifier", "it is a run of another notebook"),
         ("exact_training", "vae_runs", ["vae", "wide"], "latent_dim = 3; 2 is needed"),
+        ("exact_training", "vae_runs", ["vae", "few"], "test_images = 100; 0 is needed"),
         ("exact_training", "vae_runs", ["vae", "fashion"], "dataset = 'FashionMNIST'; 'MNIST' is needed"),
         ("synthesis", "judge_run", "first", "split = 'first_half'; 'second_half' is needed"),
         ("synthesis", "judge_run", "vae", "it is a run of another notebook"),
