@@ -114,6 +114,11 @@ def test_vaes_are_measured_on_all_images_that_baselines_are_measured_on(full):
     assert lacking(full("baselines/small", test_images=0)) == []
 
 
+def test_objectives_are_compared_on_the_same_images(full):
+    expected = ["the same gap_images in all vae_runs of exact_training/decoders"]
+    assert lacking(full("vae/mlp-seed0", gap_images=10)) == expected
+
+
 def test_the_generators_of_a_task_differ_in_task_weight_alone(full):
     assert lacking(full("synthesis/conditional-2d-task10-seed2", epochs=3, learning_rate=0.001)) == [
         "generators that differ in task_weight alone in task/conditional-seed2, not in epochs, learning_rate"
