@@ -57,7 +57,8 @@ def exact_log_likelihood(
     """
     if model.latent_dim not in BOXES:
         raise ValueError(f"exact quadrature needs latent_dim 1, 2 or 3, not {model.latent_dim}: use importance_weights")
-    if model.classes and model.labels is not None and model.labels.numel() > 1:
+    labels = getattr(model, "labels", None)
+    if labels is not None and labels.numel() > 1:
         raise ValueError("exact quadrature needs one label for all images: use conditional_log_likelihood")
     keep_nodes = (torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes).to(x.device)
     box = BOXES[model.latent_dim]
