@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from vaelib import data
 from vaelib.files import PROJECT_ROOT, UserError
 from vaelib.models.classifier import Classifier
 from vaelib.models.vae import VAE
@@ -31,9 +32,11 @@ def runs(tmp_path_factory) -> Path:
     for name, notebook, changes in [
         ("vae", "vae", {}),
         ("wide", "vae", {"latent_dim": 3}),
+        ("few", "vae", {"test_images": 100}),
         ("fashion", "vae", {"dataset": "FashionMNIST"}),
         ("classifier", "classifier", {}),
         ("first", "classifier", {"split": "first_half"}),
+        ("second", "classifier", {"split": "second_half"}),
         ("synthesis", "synthesis", {"latent_dim": 2}),
     ]:
         config = SCHEMAS[notebook](run_dir=str(folder / name), **changes).model_dump()
@@ -120,14 +123,18 @@ def execute(tmp_path, runs, monkeypatch):
         ("augmentation", "arms", ["fake"], "it must be one of "),
         ("augmentation", "budgets", [], "it must name at least one"),
         ("augmentation", "updates", [100, 100], "none twice"),
+        ("baselines", "points", 1000, "it must be the sixth power of a whole number"),
+        ("baselines", "train_images", 50, "each begins with a training image, and train_images is 50"),
         ("baselines", "components", [], "it must name at least one"),
         ("baselines", "pseudo_counts", [], "it must name at least one"),
         ("baselines", "components", [100, 100], "it must name none twice"),
+        ("ablation", "validation_images", 5001, "less than or equal to 5000"),
         ("ablation", "learning_rates", [0.001, 0.001], "it must name none twice"),
         ("vaegan", "compared_runs", [], "it must name at least one"),
         ("vaegan", "images", 10, "greater than or equal to 100"),
         ("vaegan", "gamma", -1.0, "greater than or equal to 0"),
         ("exact_training", "points", 0, "greater than 0"),
+        ("exact_training", "points", 2**20, "less than or equal to 131072"),
     ],
 )
 def test_a_wrong_parameter_is_one_line_that_says_what_it_may_be(execute, notebook, parameter, value, said):
@@ -135,6 +142,12 @@ def test_a_wrong_parameter_is_one_line_that_says_what_it_may_be(execute, noteboo
     lines = text.splitlines()
     assert parameter in lines[-1] and said in lines[-1]
     assert lines[:-1] in ([], ["the parameters were not accepted:"])
+
+
+def test_more_latents_than_can_be_decoded_together_are_too_many(execute):
+    many = {"objective": "marginal", "importance_samples": 64, "latent_dim": 3, "encoder_epochs": 1}
+    text = execute("vae", **many)
+    assert "64^3, and more than 20,000 are too many" in text and text.count("\n") == 1
 
 
 DAMAGES = {
@@ -167,11 +180,14 @@ def test_a_damaged_run_is_one_line_that_names_its_folder(execute, runs, tmp_path
         ("latent_space", "vae_run", "wide", "latent_dim = 3; 2 is needed"),
         ("latent_space", "vae_run", "classifier", "it is a run of another notebook"),
         ("exact_training", "vae_runs", ["vae", "wide"], "latent_dim = 3; 2 is needed"),
+        ("exact_training", "vae_runs", ["vae", "few"], "test_images = 100; 0 is needed"),
         ("exact_training", "vae_runs", ["vae", "fashion"], "dataset = 'FashionMNIST'; 'MNIST' is needed"),
         ("synthesis", "judge_run", "first", "split = 'first_half'; 'second_half' is needed"),
         ("synthesis", "judge_run", "vae", "it is a run of another notebook"),
         ("vaegan", "compared_runs", ["fashion"], "dataset = 'FashionMNIST'; 'MNIST' is needed"),
         ("vaegan", "compared_runs", ["classifier"], "notebook = 'classifier'; 'vae' is needed"),
+        ("vae", "classifier_run", "vae", "notebook = 'vae'; 'classifier' is needed"),
+        ("vae", "classifier_run", "synthesis", "notebook = 'synthesis'; 'classifier' is needed"),
         ("augmentation", "generator_run", "vae", "it is a run of another notebook"),
         ("augmentation", "generator_run", "missing", "there is no run at"),
         ("task", "generator_runs", ["synthesis"], "generator_runs has no run with a task_weight above 0"),
@@ -182,6 +198,36 @@ def test_a_run_that_does_not_fit_is_one_line_that_says_why(execute, runs, notebo
     folders = str(runs / names) if isinstance(names, str) else [str(runs / name) for name in names]
     text = execute(notebook, **{parameter: folders})
     assert "\n" not in text and said in text
+
+
+@pytest.mark.parametrize(
+    ("notebook", "parameter", "kind", "fitting"),
+    [
+        ("vae", "classifier_run", "classifier", {}),
+        ("vaegan", "classifier_run", "classifier", {"compared_runs": ["vae"]}),
+        ("vaegan", "compared_runs", "vae", {}),
+        ("synthesis", "judge_run", "second", {}),
+    ],
+)
+def test_damaged_weights_stop_a_notebook_before_it_trains(execute, runs, tmp_path, notebook, parameter, kind, fitting):
+    run = tmp_path / "there"
+    shutil.copytree(runs / kind, run)
+    DAMAGES["cut weights"](run)
+    others = {name: [str(runs / folder) for folder in folders] for name, folders in fitting.items()}
+    text = execute(notebook, **others, **{parameter: [str(run)] if parameter.endswith("s") else str(run)})
+    assert "\n" not in text and str(run) in text
+
+
+def test_a_data_set_that_lacks_a_digit_is_named_and_not_a_number_of_images_that_nobody_chose(execute, monkeypatch):
+    without_nine = data.Images(torch.zeros(24, 1, 28, 28, dtype=torch.uint8), torch.arange(24) % 9)
+    monkeypatch.setattr(data, "load", lambda *_: without_nine)
+    text = execute("synthesis", device="cpu")
+    assert "\n" not in text and "MNIST" in text and "22 images to train on and 2" in text and "a digit lacks" in text
+
+
+def test_a_fraction_of_fewer_images_than_digits_trains_no_arm(execute, runs):
+    text = execute("augmentation", generator_run=str(runs / "synthesis"), fraction=0.0001)
+    assert text == "fraction = 0.0001 takes 3 images of the second half, and 10 are the fewest."
 
 
 @pytest.mark.parametrize("notebook", ["vae", "classifier"])

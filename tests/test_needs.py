@@ -15,6 +15,7 @@ import plan
 from vaelib.report.findings import objectives
 from vaelib.report.plain import plain_runs, usual_precision
 from vaelib.runs.records import table
+from vaelib.synthetic import arms
 
 RUNS = {
     f"vae/{architecture}-{objective}-{precision}-{draws}": made_up_scale.vae(
@@ -44,6 +45,12 @@ def test_the_scale_and_the_report_know_the_same_precision_and_the_same_plain_and
     assert needs._usual_precision(settings) == usual_precision(frame)
     assert needs._plain(settings) == set(plain_runs(frame).index)
     assert needs._exact(settings) == set(objectives.exact_runs(frame).index)
+
+
+def test_a_scale_demands_the_fraction_and_the_settings_by_which_synthesis_compares_generators():
+    assert needs.FRACTION == arms.CHOICE_FRACTION
+    compared = {"batch_size": arms.BATCH_SIZE, "learning_rate": arms.LEARNING_RATE}
+    assert compared == {name: needs.SETTINGS[name] for name in compared}
 
 
 def test_a_decoder_on_log_px_in_another_precision_than_the_usual_one_is_not_enough():
@@ -105,6 +112,11 @@ def test_vaes_are_measured_on_all_images_that_baselines_are_measured_on(full):
     assert lacking(full("vae/conv-seed0", test_images=2000)) == []
     assert lacking(full("vae/conv-grey-seed0", test_images=1000)) == []  # it is not among those that are compared
     assert lacking(full("baselines/small", test_images=0)) == []
+
+
+def test_objectives_are_compared_on_the_same_images(full):
+    expected = ["the same gap_images in all vae_runs of exact_training/decoders"]
+    assert lacking(full("vae/mlp-seed0", gap_images=10)) == expected
 
 
 def test_the_generators_of_a_task_differ_in_task_weight_alone(full):

@@ -163,6 +163,14 @@ def test_a_misspelt_name_is_found_in_a_fresh_kernel_and_in_a_live_session_and_go
     assert check(VAEParameters, namespace).learning_rate == 1e-3
 
 
+def test_a_misspelt_name_is_named_again_when_the_cell_that_checks_runs_again():
+    namespace = cells(PARAMETERS + "\nlearnig_rate = 0.5")
+    for _ in range(2):
+        with pytest.raises(ParameterError, match="did you mean 'learning_rate'"):
+            check(VAEParameters, namespace)
+        namespace["In"] = [*namespace["In"], "check"]
+
+
 def test_what_papermill_injects_is_checked_too():
     with pytest.raises(ParameterError, match="'epohcs' is not a parameter of this notebook: did you mean 'epochs'"):
         check(VAEParameters, cells("import math", PARAMETERS, "# Parameters\nepohcs = 3"))
@@ -222,6 +230,11 @@ def test_a_record_must_be_of_a_run_with_the_wanted_parameters(finished):
         read_record(folder, dataset="other")
     with pytest.raises(RunError, match="has no parameter split: it is a run of another notebook"):
         read_record(folder, split="train")
+
+
+def test_a_number_that_a_record_lacks_is_a_run_error_that_names_the_run(finished):
+    with pytest.raises(RunError, match="run has no number validation_accuracy"):
+        read_record(finished("run"))["metrics"]["validation_accuracy"]
 
 
 def test_several_records_go_by_the_names_of_their_folders_of_which_no_two_are_alike(finished):

@@ -16,6 +16,7 @@ from vaelib.synthetic.generators import has_critic
         ({"generator": "per_digit", "task_weight": 1.0}, "task_weight is for a VAE of all digits, not for"),
         ({"generator": "classified", "split": "second_half", "critic_run": "results/any"}, "a critic is trained here"),
         ({"task_weight": 1.0, "split": "second_half", "critic_run": "results/any"}, "a critic is trained here"),
+        ({"spread": 2.0}, "spread is for the generator around, not 'conditional'"),
         ({"split": "train"}, "it must be one of first_half, second_half"),
     ],
 )

@@ -40,6 +40,14 @@ class Images(NamedTuple):
         """The images of one class."""
         return Images(self.images[self.labels == label], self.labels[self.labels == label])
 
+    def first_of_each(self, count: int) -> UInt8[Tensor, "{10*count} 1 28 28"]:
+        """The first `count` images of each class, class by class; where there are fewer, empty ones fill up."""
+        rows = self.images.new_zeros(CLASSES, count, 1, SIDE, SIDE)
+        for label, row in enumerate(rows):
+            own = self.of_class(label).images[:count]
+            row[: len(own)] = own
+        return rows.flatten(0, 1)
+
     def join(self, others: "Images") -> "Images":
         """These images and then the others."""
         return Images(*(torch.cat(both) for both in zip(self, others, strict=True)))

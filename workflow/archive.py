@@ -205,7 +205,8 @@ def main() -> int:
             with only_build(PROJECT / "results" / plan.name):
                 file = pack(plan)
             name = file.relative_to(PROJECT)
-            print(f"{name}: {file.stat().st_size / 1e6:.1f} MB. make report ARCHIVE={name} builds its report")
+            where = f"in another checkout, or here once results/{plan.name} is renamed"
+            print(f"{name}: {file.stat().st_size / 1e6:.1f} MB. make report ARCHIVE={name} builds its report {where}")
         else:
             print("Built:", *[f"  {path.relative_to(PROJECT)}" for path in report(options.file)], sep="\n")
     except (BuildError, plans.PlanError, UserError, OSError) as error:

@@ -94,6 +94,9 @@ def _exact_training(own: Runs, runs: Runs) -> Iterator[str]:
             yield f"runs of this scale as vae_runs of {name}"
         elif any(runs[vae]["protocol"] != "A" for vae in run["vae_runs"]):
             yield f"runs under protocol A as vae_runs of {name}"
+        for images in ("test_images", "gap_images"):
+            if len({runs[vae].get(images) for vae in run["vae_runs"] if vae in runs}) > 1:
+                yield f"the same {images} in all vae_runs of {name}"
 
 
 def _classifier(own: Runs, runs: Runs) -> Iterator[str]:

@@ -52,10 +52,14 @@ def exact_log_likelihood(
     than that by far. An image with more than `tolerance` of its nats at the rim of the box is computed anew in a wider
     one. The finest nodes of the images marked in `keep_nodes` come back as well: their exact posteriors.
 
-    Raises `ValueError` for another latent dimension; `importance_weights` serves those.
+    Raises `ValueError` for another latent dimension, which `importance_weights` serves, and for a model that was given
+    a label for each image, of which `conditional_log_likelihood` takes each alone.
     """
     if model.latent_dim not in BOXES:
         raise ValueError(f"exact quadrature needs latent_dim 1, 2 or 3, not {model.latent_dim}: use importance_weights")
+    labels = getattr(model, "labels", None)
+    if labels is not None and labels.numel() > 1:
+        raise ValueError("exact quadrature needs one label for all images: use conditional_log_likelihood")
     keep_nodes = (torch.zeros(len(x), dtype=torch.bool) if keep_nodes is None else keep_nodes).to(x.device)
     box = BOXES[model.latent_dim]
     exact = _within(box, model, x, tolerance, keep_nodes)

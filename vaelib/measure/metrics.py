@@ -42,8 +42,8 @@ def latent_confusions(
     test_means: Float[Tensor, "test latent"],
     test_labels: Int64[Tensor, " test"],
 ) -> np.ndarray:
-    """[10, 10] shares: row the true digit, column the digit of the 5 nearest training images in the plane."""
-    knn = KNeighborsClassifier(NEIGHBOURS).fit(_array(train_means), _array(train_labels))
+    """[10, 10] shares: row the true digit, column the digit of the 5 nearest training images, or of all if fewer."""
+    knn = KNeighborsClassifier(min(NEIGHBOURS, len(train_means))).fit(_array(train_means), _array(train_labels))
     return confusion_shares(test_labels, torch.as_tensor(knn.predict(_array(test_means))))
 
 

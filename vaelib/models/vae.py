@@ -66,9 +66,11 @@ class VAE(nn.Module):
         self.decoder = networks.decoder(latent_dim + classes, self.likelihood.channels)
 
     def given(self, labels: Int64[Tensor, "*batch"]) -> "VAE":
-        """This model, sharing its weights, with the labels fixed: one for each row of x or z, or one for all.
+        """This model, sharing its weights, with the labels fixed: one for all, or one for each row of x or z.
 
-        A model without classes is returned as it is.
+        What takes images block by block, or decodes latents of its own, needs one for all: log p(x | y) of images with
+        a label each is `vaelib.exact.quadrature.conditional_log_likelihood`. A model without classes is returned as it
+        is.
         """
         if not self.classes:
             return self

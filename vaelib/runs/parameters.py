@@ -50,7 +50,7 @@ def check(schema: type[P], namespace: MutableMapping[str, Any]) -> P:
         problems += [_explain(e) for e in error.errors()]
     if problems:
         for name in [*unknown, *(name for name, value in namespace.items() if _of_a_run(value))]:
-            del namespace[name]
+            namespace.pop(name, None)  # gone already, where this cell runs a second time
         raise ParameterError("\n  ".join(["the parameters were not accepted:", *problems]))
     return checked
 

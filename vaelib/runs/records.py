@@ -57,6 +57,7 @@ def read_record(folder: str | Path, **wanted: Any) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is damaged ({error}). Delete the folder and run it again.") from error
     record["config"] = Kept(record["config"], folder, "parameter")
+    record["metrics"] = Kept(record["metrics"], folder, "number")
     made_by = {"notebook": record["provenance"].get("notebook")}
     for name, value in wanted.items():
         found = (made_by if name in made_by else record["config"])[name]

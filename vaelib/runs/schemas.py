@@ -29,6 +29,7 @@ from vaelib.synthetic.generators import has_critic
 
 FEWEST_DRAWS = 10  # latents along each axis when log p(x) is the objective: fewer hold no two kinds of digits apart
 MOST_DRAWS = 20_000  # latents decoded together when log p(x) is the objective
+MOST_POINTS = 2**17  # latents that exact_training decodes together, in float64: 0.8 GB of images
 
 ArmNames = Annotated[list[Annotated[str, one_of(ARMS)]], AfterValidator(some)]
 
@@ -168,6 +169,12 @@ class SynthesisParameters(Trained):
         return self
 
     @model_validator(mode="after")
+    def _spread_is_of_posteriors(self) -> "SynthesisParameters":
+        if self.spread != 1 and self.generator != "around":
+            raise ValueError(f"spread is for the generator around, not {self.generator!r}")
+        return self
+
+    @model_validator(mode="after")
     def _a_critic_knows_no_other_images(self) -> "SynthesisParameters":
         if has_critic(self.generator, self.task_weight) and self.critic_run and self.split == "second_half":
             raise ValueError(
@@ -230,7 +237,7 @@ class ExactTrainingParameters(Placed):
     notebook: ClassVar[str] = "exact_training"
     run_dir: str = "results/notebook/exact_training"
     vae_runs: RunFolders = ["results/notebook/vae"]
-    points: Positive = 4096
+    points: Annotated[int, Gt(0), Le(MOST_POINTS)] = 4096
     images: Positive = 300
     seed: Seed = 0
     device: Device = "auto"

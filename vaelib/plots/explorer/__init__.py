@@ -19,7 +19,7 @@ from vaelib.plots import colours
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("unpack", "network", "spline", "posterior", "pad", "drawing", "page")  # each needs only those before it
-ENCODER, LOOKUP = colours.ENCODER, colours.BEST
+ENCODER, MOMENTS = colours.ENCODER, colours.BEST
 NOTEBOOK_HEIGHT = 1000  # pixels, until the page in a notebook has measured itself
 NOTEBOOK_PAGE = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">
 <title>Explorer</title><style>body { margin: 8px; }</style><body>PAGE<script>
@@ -44,10 +44,10 @@ def page(arrays: Mapping[str, np.ndarray]) -> str:
     if "obstacle" in content:
         return f"<p>There is nothing to draw on here: {html.escape(content['obstacle'])}.</p>"
     drawn = {"colours": [to_hex(colour) for colour in colours.DIGITS], "names": classes.names()}
-    drawn |= {"encoderColour": ENCODER, "lookupColour": LOOKUP}
+    drawn |= {"encoderColour": ENCODER, "momentsColour": MOMENTS}
     body = {"body": base64.b64encode(arrays["page.body"].tobytes()).decode()}
     data = json.dumps(content | drawn | body, separators=(",", ":")).replace("</", "<\\/")
-    style = _text("explorer.css").replace("ENCODER", ENCODER).replace("LOOKUP", LOOKUP)
+    style = _text("explorer.css").replace("ENCODER", ENCODER).replace("MOMENTS", MOMENTS)
     script = "\n".join(_text(f"{name}.js") for name in SCRIPTS)
     dots = (f'<li><i style="background: {to_hex(c)}"></i>{i}</li>' for i, c in enumerate(colours.DIGITS))
     fragment = _text("explorer.html").replace("ROUNDING", rounding(content)).replace("LEGEND", "".join(dots))

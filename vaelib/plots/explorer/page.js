@@ -43,14 +43,14 @@ function openPage(root, data, arrays) {
     drawAll();
   }
   function showPosterior(posterior, about) {
-    const q = { encoder: model.encode(state.x), lookup: moments(posterior) };
+    const q = { encoder: model.encode(state.x), moments: moments(posterior) };
     const logJoint = posterior.logJoint || ((latents) => model.logJoint(state.x, latents));
     const [i, j] = posterior.points.find((point) => point[2] === posterior.top);
     const write = (name, text) => { find(`dd.${name}`).textContent = `${about}${text}`; }, { logPx } = posterior;
     state.posterior = posterior;
     if (!state.moved) state.mark = [i, j].map((k) => posterior.origin + k * posterior.size);
-    state.gaussians = [{ q: q.encoder, colour: data.encoderColour }, { q: q.lookup, colour: data.lookupColour }];
-    closeView = { centre: q.lookup.mean, half: Math.max(0.02, 4.5 * Math.max(...q.lookup.deviation)) };
+    state.gaussians = [{ q: q.encoder, colour: data.encoderColour }, { q: q.moments, colour: data.momentsColour }];
+    closeView = { centre: q.moments.mean, half: Math.max(0.02, 4.5 * Math.max(...q.moments.deviation)) };
     const share = data.quantiles.filter((quantile) => quantile < logPx).length / data.quantiles.length;
     state.place = `more likely than ${Math.round(100 * share)} % of the ${data.tests.toLocaleString("en")} test images`;
     write("log-px", `${number(logPx, 1)} nats: ${state.place}`);

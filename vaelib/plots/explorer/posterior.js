@@ -144,7 +144,7 @@ function sampled({ points, size, origin, top }) {
   }).map((point) => [0, 1].map((axis) => origin + point[axis] * size));
 }
 
-// Mean and standard deviation of a posterior along both axes: q by lookup.
+// Mean and standard deviation of a posterior along both axes, which make a Gaussian of the same moments.
 function moments({ points, size, origin, top }) {
   const place = (k) => origin + k * size, weights = points.map((point) => Math.exp(point[2] - top));
   const total = sum(weights, (weight) => weight);
