@@ -134,6 +134,18 @@ def test_a_training_cell_run_again_does_not_train_the_trained_model_on(session, 
     assert session.variables["history"].equals(first)
 
 
+def test_the_encoder_s_phases_go_on_from_the_training_and_leave_its_decoder(images, tmp_path):
+    models = []
+    for encoder_epochs in ENCODER:
+        session = Session(tmp_path / str(encoder_epochs), images)
+        session.parameters(encoder_epochs=encoder_epochs)
+        session.run_all()
+        models.append(session.variables["model"])
+    one, other = (model.decoder.state_dict() for model in models)
+    assert all(torch.equal(weights, other[name]) for name, weights in one.items())
+    assert not torch.equal(*(model.encoder[0].weight for model in models))
+
+
 def test_a_parameter_changed_and_not_checked_is_noticed(session):
     session.run_all()
     session.parameters(epochs=2)
