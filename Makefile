@@ -51,7 +51,7 @@ archive: scale-exists $(INSTALLED)  ## pack what the report is made of, without 
 install: $(INSTALLED)  ## set up .venv (every other target does so by itself)
 
 test: $(INSTALLED)  ## run the tests
-	@$(BIN) -m pytest -n 2 --dist loadfile
+	@$(BIN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)  ## check the code's style, and that no room imports one above it
 	@$(BIN) -m ruff check $(wildcard $(LINTED))

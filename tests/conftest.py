@@ -26,6 +26,15 @@ torch.set_num_threads(1)
 for name in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES"):
     os.environ.pop(name, None)
 
+# The files that take minutes, the longest first: begun last, one would keep a worker busy while the other has no work.
+LONG = ("report", "workflow", "notebooks", "live", "archive", "browser", "status")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the tests of those files first, the others in the order that they had."""
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
 
 @pytest.fixture(scope="session")
 def mnist() -> dict[str, data.Images]:

@@ -1,6 +1,7 @@
 """A report is built again from an archive of its results, which has no weights, and without running anything else."""
 
 import io
+import re
 import shutil
 import signal
 import subprocess
@@ -51,9 +52,6 @@ def fresh(tmp_path: Path) -> Toy:
     return make(tmp_path / "a fresh clone")
 
 
-BUILDING = "archive.py", "            _build(plan)\n"
-
-
 def held_up(toy: Toy, file: str, before: str, *arguments: str) -> subprocess.Popen:
     """The command, which has come to a line of a file of the workflow, and stays there."""
     indent = before[: -len(before.lstrip())]
@@ -64,21 +62,12 @@ def held_up(toy: Toy, file: str, before: str, *arguments: str) -> subprocess.Pop
     return process
 
 
-@pytest.mark.parametrize(
-    ("at", "number", "code", "line"),
-    [
-        (("plan.py", "import ast\n"), signal.SIGINT, -signal.SIGINT, ""),
-        (BUILDING, signal.SIGINT, 130, "Interrupted: the same command begins anew.\n"),
-        (BUILDING, signal.SIGTERM, 130, "Interrupted: the same command begins anew.\n"),
-    ],
-)
-def test_an_interrupt_is_no_traceback_and_leaves_nothing_whenever_it_comes(
-    packed: Path, fresh: Toy, at, number, code, line
-):
-    with held_up(fresh, *at, "report", str(packed)) as process:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_of_a_build_is_no_traceback_and_leaves_nothing(packed: Path, fresh: Toy, number: signal.Signals):
+    with held_up(fresh, "archive.py", "            _build(plan)\n", "report", str(packed)) as process:
         process.send_signal(number)
         said = process.communicate(timeout=60)[1]
-    assert (process.returncode, said) == (code, line)
+    assert (process.returncode, said) == (130, "Interrupted: the same command begins anew.\n")
     assert not list(fresh.folder.glob("results/.archive-*"))
 
 
@@ -224,9 +213,18 @@ def _with_an_unreadable_middle(content: bytes) -> bytes:
         lambda content: content[:-8] + bytes(4) + content[-4:],  # another checksum
     ],
 )
-def test_what_is_no_archive_is_refused_in_a_line_and_nothing_is_left(packed: Path, fresh: Toy, damage):
-    file = fresh.folder / "some file"
+def test_what_is_no_archive_is_refused_in_a_line_and_nothing_is_left(packed: Path, tmp_path: Path, monkeypatch, damage):
+    monkeypatch.setattr(workflow, "PROJECT", tmp_path)
+    file = tmp_path / "some file"
     file.write_bytes(damage(packed.read_bytes()))
-    code, said = archive(fresh, "report", str(file))
-    assert code == 1 and "is no archive that make archive wrote, or it is damaged" in said and said.count("\n") == 1
-    assert not list((fresh.folder / "results").iterdir())
+    with pytest.raises(build.BuildError) as caught:
+        workflow.report(file)
+    assert re.fullmatch(
+        r".*/some file is no archive that make archive wrote, or it is damaged \(.+\)", str(caught.value)
+    )
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "results", file]
+
+
+def test_the_command_says_in_a_line_that_a_file_is_no_archive_and_fails(fresh: Toy):
+    code, said = archive(fresh, "report", "no such file")
+    assert code == 1 and said.startswith("No report: no such file is no archive") and said.count("\n") == 1

@@ -535,12 +535,13 @@ def trained(name, images, path=None, stop_after=None):
 
 @needs_cuda
 @pytest.mark.parametrize("name", REPEATED)
-def test_on_a_gpu_a_training_repeats_itself_and_goes_on_to_the_same_numbers(mnist, tmp_path, name):
+def test_on_a_gpu_a_training_repeats_itself_and_goes_on_to_the_same_numbers(mnist, tmp_path, capsys, name):
     images = mnist["train"].take(1000).to(device.resolve("cuda"))
     expected = trained(name, images)
     assert trained(name, images) == expected
     trained(name, images, tmp_path / "checkpoint.safetensors", stop_after=1)
     assert trained(name, images, tmp_path / "checkpoint.safetensors") == expected
+    assert "1 of 3 epochs were trained before" in capsys.readouterr().out
 
 
 @needs_cuda

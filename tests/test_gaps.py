@@ -1,5 +1,6 @@
 """The split of log p(x) - ELBO against closed forms of correlated Gaussian posteriors."""
 
+import itertools
 import math
 
 import pytest
@@ -80,8 +81,7 @@ def test_a_fit_climbs_to_the_best_diagonal_gaussian(wide, narrow, degrees, shift
 
 
 @pytest.mark.parametrize("narrow", [0.005, 0.002, 0.0005])
-@pytest.mark.parametrize("ratio", [1, 3, 10, 30])
-@pytest.mark.parametrize("degrees", [0, 10, 45, 80])
+@pytest.mark.parametrize(("ratio", "degrees"), [(1, 0), *itertools.product((3, 10, 30), (0, 10, 45, 80))])
 def test_the_best_gaussian_is_found_however_narrow_and_slanted_the_posterior_is(narrow, ratio, degrees):
     """Up to a correlation of 0.998, whose loss is 2.7 nats, with an encoder some widths off, and without its help."""
     model = with_posterior(ratio * narrow, narrow, degrees, (0.7, -0.4), shift=3.0, stretch=2.0)

@@ -9,7 +9,7 @@ from torch import distributions
 
 from vaelib import data
 from vaelib.training import mixture
-from vaelib.training.mixture import Counts, Mixture
+from vaelib.training.mixture import Counts, Mixture, Pass
 
 
 def seeded(seed=0):
@@ -86,3 +86,24 @@ def test_a_pass_takes_the_pseudo_count_that_is_best_for_the_validation_images(mn
     assert best.pseudo_count == min(each, key=lambda one: one.validation_nll).pseudo_count == 1.0
     assert best.validation_nll == pytest.approx(-best.mixture.log_px(x).mean().item(), abs=1e-3)
     assert math.isfinite(each[0].validation_nll)  # no pixel is impossible
+
+
+def test_of_all_passes_the_best_for_the_validation_images_is_kept(monkeypatch, capsys):
+    done = [Pass(number, 1.0, nll, random_mixture(2, 3)) for number, nll in ((1, 3.0), (2, 1.0), (3, 2.0))]
+    monkeypatch.setattr(mixture, "passes", lambda *_: iter(done))
+    images = drawn(torch.zeros(4, 1))
+    assert mixture.fit(images, images, 2, 3, [1.0], seeded()) is done[1]
+    assert capsys.readouterr().out.splitlines()[-1] == "pass 3/3 of EM, 2 components: validation 2.00 nats"
+
+
+def test_the_images_of_a_mixture_are_the_means_of_its_heaviest_components():
+    mean = torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
+    fitted = Mixture(torch.tensor([0.2, 0.5, 0.3]).log(), mean.logit())
+    torch.testing.assert_close(fitted.images(2), mean[[1, 2]])
+    torch.testing.assert_close(fitted.images(10), mean[[1, 2, 0]])
+
+
+def test_the_average_image_has_seen_a_black_and_a_white_one_beside():
+    images = drawn(torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]))
+    average = mixture.average_image(images)
+    torch.testing.assert_close(average[:4], torch.tensor([1 / 4, 3 / 4, 2 / 4, 1 / 4]))

@@ -83,13 +83,14 @@ def test_kl_weight_changes_the_objective_and_not_the_elbo(model, x, weight):
     torch.testing.assert_close(terms.elbo, full.objective)
 
 
-def test_iwae_of_one_draw_is_its_log_weight(model, x):
+@pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
+def test_iwae_of_one_draw_is_its_log_weight_in_which_the_kl_weight_tempers_all_but_the_likelihood(model, x, weight):
     z = model.posterior(x).sample(1, seeded())
     q = independent(model.posterior(x))
     likelihood = distributions.Bernoulli(logits=model.decode(z)).log_prob(x).sum(-1)
-    expected = (likelihood + distributions.Normal(0, 1).log_prob(z).sum(-1) - q.log_prob(z))[0]
-    torch.testing.assert_close(iwae(model, x, seeded(), samples=1).objective, expected)
-    torch.testing.assert_close(log_weights(model, x, model.posterior(x), z)[0], expected)
+    expected = (likelihood + weight * (distributions.Normal(0, 1).log_prob(z).sum(-1) - q.log_prob(z)))[0]
+    torch.testing.assert_close(iwae(model, x, seeded(), samples=1, kl_weight=weight).objective, expected)
+    torch.testing.assert_close(log_weights(model, x, model.posterior(x), z, weight)[0], expected)
 
 
 def linear_gaussian(**encoder):
@@ -106,6 +107,13 @@ def test_elbo_and_iwae_of_one_draw_have_the_closed_form_as_expectation():
     for objective in (elbo, iwae):
         value = objective(model, x.repeat(draws, 1), seeded(), samples=1).objective.double().unflatten(0, (draws, 4))
         assert ((value.mean(0) - expected).abs() < 4.5 * value.std(0) / draws**0.5).all()
+
+
+def test_the_elbo_that_iwae_tells_is_that_at_full_weight_whatever_its_draws_and_its_kl_weight():
+    model, x, log_px = linear_gaussian(shift=0.6, stretch=1.4)
+    expected = log_px - model.gap(x, model.posterior(x))
+    elbos = iwae(model, x.repeat(4000, 1), seeded(), samples=5, kl_weight=0.3).elbo.double().unflatten(0, (4000, 4))
+    assert ((elbos.mean(0) - expected).abs() < 4.5 * elbos.std(0) / 4000**0.5).all()
 
 
 def test_the_bound_rises_with_the_number_of_draws_to_log_px():

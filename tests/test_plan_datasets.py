@@ -1,6 +1,7 @@
 """A report on other images than MNIST: every run of it is about them, and its results lie apart."""
 
 import contextlib
+import importlib.metadata
 import json
 import sys
 from pathlib import Path
@@ -58,6 +59,31 @@ def test_what_a_run_computes_with_are_the_files_of_its_own_data_set(toy: Toy):
 
     assert files("mine") == {f"data/mine/raw/{part}" for part in plan.archives.PARTS}
     assert files("MNIST") == {"data/MNIST/raw/t10k-labels-idx1-ubyte"}
+
+
+def test_another_version_of_a_library_and_a_changed_file_of_the_data_make_all_runs_due_and_are_named(
+    toy: Toy, monkeypatch
+):
+    runs, results = plan.load(toy.folder, "toy", "mine").runs, toy.folder / "results" / "toy-mine"
+    for name in sorted(runs):  # what is needed before what needs it
+        for file in identity.RESULT:
+            write(results / name / file, "")
+        write(results / name / identity.IDENTITY, identity.of_run(runs[name], toy.folder))
+
+    def due() -> dict[str, str]:
+        identity._of_code.cache_clear()
+        identity.sources.digest.cache_clear()
+        return identity.why_due(runs, toy.folder, results)
+
+    assert due() == {}
+    with monkeypatch.context() as patch:
+        known = importlib.metadata.version
+        patch.setattr(importlib.metadata, "version", lambda name: "9.9" if name == "torch" else known(name))
+        assert due() == dict.fromkeys(runs, "torch changed")
+    assert due() == {}
+    labels = toy.folder / "data/mine/raw/train-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\x07")
+    assert due() == dict.fromkeys(runs, "data/mine/raw/train-labels-idx1-ubyte changed")
 
 
 @pytest.mark.parametrize("name", ["2024", "True", "1e5"])

@@ -14,11 +14,12 @@ from vaelib.files import RunError, atomic, resolve
 from vaelib.models.networks import ARCHITECTURES
 from vaelib.models.vae import VAE
 from vaelib.runs import records
+from vaelib.runs.ablation import AblationParameters
 from vaelib.runs.parameters import ParameterError, check
 from vaelib.runs.provenance import LIBRARIES, SIDE_BY_SIDE
 from vaelib.runs.records import gather, read_record, read_records
 from vaelib.runs.run import Run
-from vaelib.runs.schemas import VAEParameters
+from vaelib.runs.schemas import SynthesisParameters, VAEParameters
 from vaelib.training.elbo import VAELoss
 
 GOOD = {
@@ -83,27 +84,18 @@ def test_good_parameters_come_back_checked_and_read_only(config):
     [
         ({"epohcs": 3}, "'epohcs' is not a parameter of this notebook: did you mean 'epochs'?"),
         ({"qqq": 3}, "'qqq' is not a parameter of this notebook: known are run_dir, dataset"),
-        ({"epochs": "3"}, "epochs = '3': it must be a valid integer"),
         ({"epochs": 2.5}, "epochs = 2.5: it must be a valid integer"),
-        ({"epochs": True}, "epochs = True: it must be a valid integer"),
         ({"epochs": None}, "epochs = None: it must be a valid integer"),
-        ({"epochs": 0}, "epochs = 0: it must be greater than 0"),
         ({"latent_dim": -1}, "latent_dim = -1: it must be greater than 0"),
-        ({"train_images": -1}, "train_images = -1: it must be greater than or equal to 0"),
         ({"learning_rate": "1e-3"}, "learning_rate = '1e-3': it must be a valid number"),
-        ({"learning_rate": 0.0}, "learning_rate = 0.0: it must be greater than 0"),
-        ({"learning_rate": float("nan")}, "learning_rate = nan: it must be"),
-        ({"learning_rate": float("inf")}, "learning_rate = inf: it must be"),
         ({"kl_warmup_epochs": float("inf")}, "kl_warmup_epochs = inf: it must be"),
         ({"architecture": "vgg"}, f"architecture = 'vgg': it must be one of {', '.join(ARCHITECTURES)}."),
         (
             {"dataset": "CIFAR10"},
             "dataset = 'CIFAR10': it must be one of MNIST, FashionMNIST, KMNIST, or a folder data/NAME/raw with",
         ),
-        ({"protocol": "D"}, "protocol = 'D': it must be 'A', 'B' or 'C'"),
         ({"device": "tpu9"}, "device = 'tpu9': it cannot be used here"),
         ({"device": "meta"}, "device = 'meta': it cannot be used here"),  # it holds no data
-        ({"objective": "iwae"}, "objective = 'iwae' needs importance_samples of 2 or more"),
         ({"objective": "lookup"}, "objective = 'lookup' leaves the encoder untrained: it needs encoder_epochs"),
         ({"objective": "lookup", "encoder_epochs": 1, "latent_dim": 3}, "needs latent_dim = 2, not 3"),
         (
@@ -117,13 +109,32 @@ def test_good_parameters_come_back_checked_and_read_only(config):
         ({"objective": "marginal", "encoder_epochs": 1}, "needs importance_samples of 10 or more along each axis"),
         ({"run_dir": Path("results")}, "it must be a valid string"),
         ({"device": "cuda:77"}, "device = 'cuda:77': it cannot be used here"),
-        ({"likelihood": "gaussian"}, "protocol = 'A' does not fit likelihood = 'gaussian': a Bernoulli"),
-        ({"protocol": "C"}, "protocol = 'C' does not fit likelihood = 'bernoulli'"),
+        (
+            {"objective": "marginal", "importance_samples": 20},
+            "objective = 'marginal' leaves the encoder untrained: it needs encoder_epochs",
+        ),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_it_may_be(change, said):
     text = refusal(**change)
     assert said in text and "pydantic" not in text and text.count("\n  ") == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "change", "said"),
+    [
+        (
+            AblationParameters,
+            {"without": ["head"]},
+            "there is no such part; known for resmlp are skip, normalisation, gelu",
+        ),
+        (SynthesisParameters, {"generator": "regions", "latent_dim": 3}, "generator = 'regions' needs latent_dim = 2"),
+    ],
+)
+def test_a_rule_of_another_notebook_is_told_in_the_same_way(schema, change, said):
+    with pytest.raises(ParameterError) as caught:
+        check(schema, change)
+    assert said in str(caught.value) and str(caught.value).count("\n  ") == 1
 
 
 def test_all_wrong_parameters_are_named_in_one_message():

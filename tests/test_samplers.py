@@ -135,6 +135,9 @@ def test_classified_samples_hang_on_the_seed_and_not_on_how_many_are_drawn_toget
     _, longer = classified(torch.tensor([0, 1, 2, 3]).repeat(20), 0.6)
     assert torch.equal(longer[: len(z)], z)
     assert sampler.kept == 40 and sampler.drawn < samplers.DRAWS  # those after the last one taken do not count
+    monkeypatch.setattr(samplers, "DRAWS", 64)
+    in_parts, z = classified(labels, 0.6)
+    assert torch.equal(z, again) and in_parts.drawn == sampler.drawn > 2 * 64
 
 
 def test_a_digit_that_never_comes_gets_other_samples_each_another(monkeypatch):
@@ -171,11 +174,22 @@ def test_pixels_are_means_or_draws(pixels):
         assert (made.images == 255).double().mean().item() == pytest.approx(0.7, abs=0.03)
 
 
-def test_the_same_seed_makes_the_same_images_whatever_was_made_before():
-    torch.manual_seed(0)
-    model = VAE("mlp", 2, classes=10).eval()
-    sampler = samplers.from_prior(model)
-    one, other = (
-        samplers.synthesise(sampler, model.likelihood, LABELS, torch.Generator().manual_seed(1)) for _ in range(2)
-    )
-    assert torch.equal(one.images, other.images)
+KINDS = {
+    "prior": lambda images: samplers.from_prior(painting(10)),
+    "each digit": lambda images: samplers.from_each_digit([painting(0, label=digit) for digit in range(10)]),
+    "regions": lambda images: samplers.from_regions(painting(0, label=0), images, "B"),
+    "around": lambda images: samplers.around(painting(10), images, "B"),
+    "classified": lambda images: samplers.Classified(painting(0, label=0), Reader()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_makes_the_same_images_whatever_was_made_before(mnist, kind):
+    sampler, likelihood = KINDS[kind](mnist["train"].take(100)), LIKELIHOODS["bernoulli"]
+
+    def made(seed):
+        return samplers.synthesise(sampler, likelihood, LABELS, torch.Generator().manual_seed(seed)).images
+
+    first, other = made(1), made(9)
+    torch.rand(7)
+    assert torch.equal(made(1), first) and not torch.equal(other, first)

@@ -35,6 +35,16 @@ def test_without_weight_the_loss_is_minus_the_elbo(model, critic, mnist):
     torch.testing.assert_close(terms["loss"], plain(batch, seeded())["loss"])
 
 
+def test_beta_is_the_weight_of_the_kl_in_the_loss_and_not_in_the_elbo(model, critic, mnist):
+    batch = mnist["train"].take(6)
+    model.encoder[-1].bias.data += 2  # untrained, the KL would be next to nothing
+    terms = TaskLoss(model, critic, 2.5, beta=0.3)(batch, seeded())
+    expected = 0.3 * terms["kl"] - terms["reconstruction"] + 2.5 * terms["task"]
+    torch.testing.assert_close(terms["loss"], expected, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(terms["elbo"], terms["reconstruction"] - terms["kl"], rtol=1e-5, atol=1e-3)
+    assert terms["kl"].min() > 1
+
+
 def test_the_weight_multiplies_the_cross_entropy_of_reconstruction_and_prior_sample(model, critic, mnist):
     batch = mnist["train"].take(6)
     terms = TaskLoss(model, critic, 2.5)(batch, seeded())

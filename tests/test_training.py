@@ -21,6 +21,7 @@ from vaelib.training import checkpoints, loop
 from vaelib.training.adversarial import VAEGANLoss
 from vaelib.training.classification import ClassifierLoss
 from vaelib.training.elbo import VAELoss, loss_of, phases
+from vaelib.training.lookup import LookupLoss
 from vaelib.training.loop import Settings
 from vaelib.training.loss import Loss
 from vaelib.training.marginal import MarginalLoss
@@ -84,7 +85,7 @@ def test_draws_outside_the_training_do_not_change_it(start):
 
 @pytest.mark.parametrize("architecture", ["mlp", "conv"])
 @pytest.mark.parametrize("done", [1, 2])
-def test_an_interrupted_run_ends_with_the_numbers_of_one_never_interrupted(start, tmp_path, architecture, done):
+def test_an_interrupted_run_ends_with_the_numbers_of_one_never_interrupted(start, tmp_path, capsys, architecture, done):
     uninterrupted, epochs = start(architecture)
     expected = numbers(epochs)
     path = tmp_path / "checkpoint.safetensors"
@@ -94,12 +95,13 @@ def test_an_interrupted_run_ends_with_the_numbers_of_one_never_interrupted(start
     epochs.close()
     resumed, epochs = start(architecture, checkpoint=path)
     history = list(epochs)
+    assert f"{done} of 3 epochs were trained before" in capsys.readouterr().out
     assert [metrics["epoch"] for metrics in history] == [1, 2, 3]
     assert numbers(history) == expected and same_weights(resumed, uninterrupted)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "vaegan"])
-def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_numbers(images, tmp_path, kind):
+def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_numbers(images, tmp_path, capsys, kind):
     def start(path=None):
         torch.manual_seed(5)
         model = Classifier() if kind == "classifier" else vaegan.VAEGAN("mlp")
@@ -112,6 +114,7 @@ def test_an_interrupted_run_of_networks_stored_channels_last_ends_with_the_same_
     next(start(path)[1])
     resumed, epochs = start(path)
     assert numbers(epochs) == expected and same_weights(resumed, uninterrupted)
+    assert "1 of 3 epochs were trained before" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_other_code_is_ignored(start, tmp_path, monkeypatch):
@@ -288,20 +291,50 @@ def test_training_and_validation_metrics_are_the_same_quantity(images, protocol)
         assert metrics[f"{part}_elbo"] == pytest.approx(difference, rel=1e-6)
 
 
-def test_kl_warm_up_changes_the_loss_and_not_the_reported_elbo(images):
+@pytest.mark.parametrize("beta", [1.0, 0.3])
+def test_beta_and_the_kl_warm_up_change_the_loss_and_not_the_reported_elbo(images, beta):
     torch.manual_seed(0)
     model = VAE("mlp")
     batch = images[0].take(20)
 
     def terms(epochs_done, warmup, training=True):
         rng = torch.Generator().manual_seed(0)
-        return VAELoss(model, kl_warmup_epochs=warmup)(batch, rng, epochs_done, training)
+        return VAELoss(model, kl_warmup_epochs=warmup, beta=beta)(batch, rng, epochs_done, training)
 
     full = terms(0.0, 0)
+    torch.testing.assert_close(full["loss"], beta * full["kl"] - full["reconstruction"])
+    torch.testing.assert_close(full["elbo"], full["reconstruction"] - full["kl"])
     for epochs_done, training, weight in ((0.0, True, 0.0), (1.0, True, 0.25), (4.0, True, 1.0), (0.0, False, 1.0)):
         warm = terms(epochs_done, 4, training)
-        torch.testing.assert_close(warm["loss"], weight * warm["kl"] - warm["reconstruction"])
+        torch.testing.assert_close(warm["loss"], weight * beta * warm["kl"] - warm["reconstruction"])
         assert torch.equal(warm["elbo"], full["elbo"])
+
+
+def test_a_loss_is_known_by_the_name_of_its_objective_with_all_that_it_is_given():
+    model = VAE("mlp")
+    for objective in ("elbo", "iwae"):
+        loss = loss_of(model, objective, "B", 7, 2.5)
+        fields = {"objective": objective, "protocol": "B", "samples": 7, "kl_warmup_epochs": 2.5, "beta": 1.0}
+        assert type(loss) is VAELoss and vars(loss) == {"model": model} | fields
+    lookup, marginal = (loss_of(model, objective, "B", 12) for objective in ("lookup", "marginal"))
+    assert (type(lookup), lookup.model, lookup.protocol, lookup.samples) == (LookupLoss, model, "B", 12)
+    assert (type(marginal), marginal.model, marginal.protocol, marginal.side) == (MarginalLoss, model, "B", 12)
+
+
+def test_a_loss_is_prepared_before_every_fourth_step_of_an_epoch_and_once_for_its_evaluation(images):
+    model, called = nn.Linear(1, 1), []
+
+    class Prepared(Made):
+        def prepare(self, rng):
+            called.append("prepare")
+
+    def loss(batch, rng, epochs_done, training):
+        called.append("step" if training else "evaluation")
+        return {"loss": model.weight.sum() * torch.ones(len(batch.labels))}
+
+    list(loop.train(Prepared(model, loss), *images, Settings(epochs=2, batch_size=20)))  # ten steps an epoch
+    four = ["prepare", *["step"] * 4]
+    assert called == 2 * [*four, *four, "prepare", "step", "step", "prepare", "evaluation"]
 
 
 def test_a_decoder_trained_without_an_encoder_gets_one_afterwards_without_warm_up_and_unchanged():
