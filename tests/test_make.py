@@ -32,7 +32,12 @@ def folder(tmp_path: Path) -> Path:
 def make(folder: Path, *arguments: str, free: float = 100) -> tuple[int, str]:
     command = ["make", f"PYTHON={folder}/python", *arguments]
     answer = subprocess.run(
-        command, cwd=folder, env=os.environ | {"FREE": str(free), "PIP_EXTRA_INDEX_URL": ""}, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=os.environ | {"FREE": str(free), "PIP_EXTRA_INDEX_URL": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return answer.returncode, answer.stdout + answer.stderr
 
