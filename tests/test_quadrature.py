@@ -40,6 +40,13 @@ def test_quadrature_equals_the_closed_form_and_its_error_estimate_bounds_the_tru
     assert (error <= exact.error + ROUNDING).double().mean() >= 0.98
 
 
+@pytest.mark.parametrize("width", [0.002, 0.003])
+def test_a_mode_much_narrower_than_the_first_steps_keeps_what_lies_beyond_a_cells_border(width):
+    model = with_posterior(width, width, 30)
+    x = images_near(model, 300)
+    assert (exact_log_likelihood(model, x).log_px - model.log_px(x)).abs().max() < 0.01
+
+
 @pytest.mark.parametrize(
     "widths",
     [(0.999,), (0.03,), (0.0005,), (0.00005,), (0.3, 0.02), (0.2, 0.2, 0.1), (0.1, 0.05, 0.03)],
