@@ -38,7 +38,15 @@ class Session:
         self.client = client
 
     def send(self, sources: list[str]) -> list[Reply]:
-        """Runs cells: all are sent at once, as Run All does, and then their replies are waited for."""
+        """Runs cells: all are sent at once, as Run All does, and then their replies are waited for.
+
+        In the moment after an error a kernel aborts whatever comes: where it aborted the first, all are sent again.
+        """
+        while (replies := self._replies(sources))[0].status == "aborted":
+            continue
+        return replies
+
+    def _replies(self, sources: list[str]) -> list[Reply]:
         sent = [self.client.execute(source, stop_on_error=True) for source in sources]
         replies: dict[str, dict] = {}
         while set(sent) - set(replies):
@@ -48,10 +56,13 @@ class Session:
 
     def value(self, expression: str):
         """What an expression is in the kernel, without a trace in its history."""
-        number = self.client.execute("", silent=True, user_expressions={"value": f"repr({expression})"})
-        while (message := self.client.get_shell_msg(timeout=PATIENCE))["parent_header"]["msg_id"] != number:
-            pass
-        found = message["content"]["user_expressions"]["value"]
+        content: dict = {"status": "aborted"}  # as in the moment after an error
+        while content["status"] == "aborted":
+            number = self.client.execute("", silent=True, user_expressions={"value": f"repr({expression})"})
+            while (message := self.client.get_shell_msg(timeout=PATIENCE))["parent_header"]["msg_id"] != number:
+                pass
+            content = message["content"]
+        found = content["user_expressions"]["value"]
         assert found["status"] == "ok", found
         return ast.literal_eval(ast.literal_eval(found["data"]["text/plain"]))
 
