@@ -1,10 +1,13 @@
 """A scale is checked before anything runs: its runs against the notebooks, and all of them against the report."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from papermill.iorw import NoDatesSafeLoader
 from toy import PROJECT, SCALE, Toy, make, write_notebook
 
 sys.path.insert(0, str(PROJECT / "workflow"))
@@ -184,6 +187,13 @@ def test_seeds_make_runs_and_needs_follow_the_seed(tmp_path: Path):
     assert runs["a/y-seed1"].arguments("results/s") == (
         "-r run_dir results/s/a/y-seed1 -r source results/s/a/x-seed1 -y 'betas: [0.1, 1]' -p seed 1"
     )
+
+
+def test_a_list_comes_to_a_notebook_as_the_scale_has_it(tmp_path: Path):
+    """As papermill reads it, for whom 5e-05 is a text."""
+    values = [5e-05, 1e20, 3, True, "1e-3", "2024", "a b", "it's", *range(100)]
+    option, given = shlex.split(plan._argument("values", values))
+    assert option == "-y" and yaml.load(given, NoDatesSafeLoader) == {"values": values}
 
 
 def test_what_is_merged_into_a_run_may_be_set_otherwise_there(toy: Toy):

@@ -104,7 +104,7 @@ class Run:
 
 def _argument(name: str, value: object) -> str:
     if isinstance(value, list | dict):  # papermill's -p takes scalars only
-        return "-y " + shlex.quote(f"{name}: {json.dumps(value)}")
+        return "-y " + shlex.quote(f"{name}: {yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()}")
     option = "-r" if isinstance(value, str) else "-p"  # by which a text stays one, such as a data set called 2024
     return f"{option} {name} {shlex.quote(str(value))}"
 
