@@ -13,7 +13,7 @@ from vaelib import data
 from vaelib.exact.inference import gaussian_elbo
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.measure import offline, portable
-from vaelib.models.networks import ARCHITECTURES, Architecture, Maps
+from vaelib.models.networks import ARCHITECTURES, Architecture, Maps, Residual
 from vaelib.models.vae import VAE, log_normal
 
 
@@ -78,6 +78,15 @@ def test_layers_without_a_bias_or_without_weights_give_what_the_network_gives():
 def test_a_convolution_of_another_kind_is_named(other):
     with pytest.raises(portable.UnknownLayerError, match="Conv2d"):
         portable.layers(nn.Sequential(Maps(1, 4), nn.Conv2d(1, 3, **other)))
+
+
+@pytest.mark.parametrize("module", [nn.LayerNorm([1, 4, 4]), nn.LayerNorm(4), nn.Linear(4, 4), Residual(4)])
+def test_a_layer_that_works_along_the_maps_is_named_and_one_behind_them_is_not(module):
+    with pytest.raises(portable.UnknownLayerError, match=type(module).__name__):
+        portable.layers(nn.Sequential(Maps(1, 4), nn.Conv2d(1, 1, 1), module))
+    rows = nn.Sequential(Maps(1, 4), nn.Conv2d(1, 2, 3), nn.Flatten(), nn.LayerNorm(8), nn.Linear(8, 3))
+    x = torch.randn(5, 16)
+    torch.testing.assert_close(portable.run(portable.layers(rows), x), rows(x))
 
 
 def test_a_layer_of_another_kind_is_named(monkeypatch, small):

@@ -21,7 +21,6 @@ POINTWISE: dict[str, tuple[type[nn.Module], Callable[[Tensor], Tensor]]] = {
     "sigmoid": (nn.Sigmoid, torch.sigmoid),
     "silu": (nn.SiLU, F.silu),
 }
-RESHAPING = (nn.Flatten, nn.Identity, Maps)  # in a page every row is flat: channels, then rows, then columns
 DAMPING = 1e-5  # of the inputs' mean square: what is added to their second moments, so that these can be inverted
 BLOCK = 64  # columns whose errors are carried over to all later ones together
 FEW = 8  # a layer with at most so many inputs or outputs keeps its weights: they are few, and much hangs on each
@@ -51,15 +50,17 @@ def layers(network: nn.Module) -> list[Layer]:
     """The layers of a network on rows. Raises `UnknownLayerError` for a module of another kind."""
     found: list[Layer] = []
     like = next(network.parameters(), torch.empty(0)).detach()  # what a layer lacks is made beside it
-    side = 0  # of the maps, where there are maps
+    side = 0  # of the maps; 0 on rows, along which a module works otherwise than along the last axis of maps
     for module in network if isinstance(network, nn.Sequential) else [network]:
         if isinstance(module, Maps):
             side = module.shape[-1]
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Flatten):
+            side = 0
+        elif isinstance(module, nn.Linear) and not side:
             found.append(Layer("linear", *_weights(module, like)))
-        elif isinstance(module, nn.LayerNorm):
+        elif isinstance(module, nn.LayerNorm) and not side:
             found.append(Layer("norm", *_weights(module, like), {"eps": module.eps}))
-        elif isinstance(module, Residual):
+        elif isinstance(module, Residual) and not side:
             found.append(Layer("residual", inner=tuple(layers(module.branch))))
         elif isinstance(module, nn.Conv2d) and side and _is_plain(module):
             kernel, stride, padding = (pair[0] for pair in (module.kernel_size, module.stride, module.padding))
@@ -69,7 +70,7 @@ def layers(network: nn.Module) -> list[Layer]:
         elif isinstance(module, nn.PixelShuffle) and side:
             found.append(Layer("shuffle", sizes={"side": side, "factor": module.upscale_factor}))
             side *= module.upscale_factor
-        elif not isinstance(module, RESHAPING):
+        elif not isinstance(module, nn.Identity):
             kinds = [kind for kind, (pointwise, _) in POINTWISE.items() if type(module) is pointwise]
             if not kinds or getattr(module, "approximate", "none") != "none":
                 raise UnknownLayerError(f"a page cannot compute {module}: vaelib.measure.portable knows no such layer")

@@ -23,7 +23,7 @@ Sampler = Callable[[Int64[Tensor, " count"], torch.Generator], Float[Tensor, "co
 
 EXTENT, CELLS = 4.0, 100  # the plane of `from_regions`: [-4, 4]^2 in cells of 0.08
 DENSITY_IMAGES = 3_000  # images whose posteriors make up the class densities there
-DRAWS = 2_000  # latents that `Classified` draws and decodes together
+DRAWS = 500  # latents that `Classified` draws, decodes and classifies together: 2,000 leave a processor's cache
 MOST_DRAWS = 20_000  # for a block of labels: ten for each, so that a digit fills up that is not in a hundredth of them
 
 
