@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vaelib import data
+from vaelib import data, device
 from vaelib.exact.quadrature import exact_log_likelihood
 from vaelib.exact.result import Nodes
 from vaelib.models.vae import VAE, Posterior, log_normal
 from vaelib.progress import told
 
-PANEL_POINTS = 160  # a side of the grid on which an exact posterior is drawn
+PANEL_POINTS = 128  # a side of the grid on which an exact posterior is drawn
 PATHS = ((0, 1), (4, 9), (3, 8), (7, 2), (5, 6))  # the digits that paths in the plane lead from and to
 SEEN = 8.0  # nats below the highest node down to which a panel shows an exact posterior
 
@@ -48,7 +48,9 @@ def posterior_panels(
         centre, half = _square(one.nodes, shown.mean[i], torch.exp(0.5 * shown.log_variance[i]))
         axes = [torch.linspace(-1, 1, PANEL_POINTS, device=x.device) * half + c for c in centre]
         z = torch.cartesian_prod(*axes)
-        density = model.likelihood.log_prob(image, model.decode(z)) + log_normal(z) - one.log_px
+        blocks = z.split(device.rows_at_once(z.device, 8 * data.PIXELS))
+        log_px_given_z = torch.cat([model.likelihood.log_prob(image, model.decode(block)) for block in blocks])
+        density = log_px_given_z + log_normal(z) - one.log_px
         densities.append(density.reshape(PANEL_POINTS, PANEL_POINTS))
         extents.append(torch.stack([centre - half, centre + half], 1).flatten())
     panels = {"log_density": torch.stack(densities), "extent": torch.stack(extents)}
