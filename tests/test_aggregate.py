@@ -23,6 +23,14 @@ def test_aggregate_posterior_is_the_equal_mixture_whatever_the_blocks(monkeypatc
     torch.testing.assert_close(aggregate_posterior(posterior, z), mixture.log_prob(z))
 
 
+def test_a_narrow_posterior_far_from_the_middle_is_as_exact():
+    z = torch.tensor([[3.1, -2.9]])
+    mean, deviation = z - torch.tensor([0.002, 0.001]), torch.tensor([[0.002, 0.004]])
+    normal = distributions.Normal(mean.double(), deviation.double())
+    found = aggregate_posterior(Posterior(mean, 2 * deviation.log()), z)
+    torch.testing.assert_close(found.double(), normal.log_prob(z.double()).sum(1), rtol=0, atol=1e-5)
+
+
 def test_no_hole_where_every_posterior_is_the_prior():
     share, holes = hole_share(Posterior(torch.zeros(50, 2), torch.zeros(50, 2)))
     assert share == 0 and holes.shape == (0, 2)

@@ -21,11 +21,11 @@ def aggregate_posterior(posterior: Posterior, z: Float[Tensor, "points latent"])
     With s the deviations and m the means, log q(z | x) = (z^2, z, 1) . (-1 / 2 s^2, m / s^2, log q(0 | x)): a product
     of matrices, in float64 since the terms of a narrow q cancel.
     """
-    mean, log_variance = (t.double() for t in posterior)
+    z, mean, log_variance = (t.double() for t in (z, *posterior))
     precision = torch.exp(-log_variance)
     at_zero = log_normal(torch.zeros_like(mean), mean, log_variance)
     terms = torch.cat([-precision / 2, mean * precision, at_zero[:, None]], dim=1)
-    powers = torch.cat([z**2, z, torch.ones_like(z[:, :1])], dim=1).double()
+    powers = torch.cat([z**2, z, torch.ones_like(z[:, :1])], dim=1)
     chunks = powers.split(device.rows_at_once(z.device, 8 * len(mean)))
     parts = [log_sum_exp((chunk @ terms.T).float()) for chunk in told(chunks, "aggregate posterior")]
     return torch.cat(parts) - math.log(len(mean))
