@@ -14,7 +14,8 @@ BIN := $(VENV)/bin/python
 # Written last by an install that went well, so that one that failed is tried again.
 INSTALLED := $(VENV)/installed
 # Builds of torch for the processor alone take less; a later install fetches only what has changed.
-NEEDED_GB = $(if $(wildcard $(INSTALLED)),1,$(if $(findstring whl/cpu,$(PIP_EXTRA_INDEX_URL)),4,8))
+FOR_PROCESSOR = $(findstring whl/cpu,$(PIP_EXTRA_INDEX_URL))
+NEEDED_GB = $(if $(wildcard $(INSTALLED)),1,$(if $(FOR_PROCESSOR),4,8))
 CLUSTER := $(VENV)/cluster
 # Pythae, which only the benchmark needs: beside .venv, not in it, and on the same torch.
 BENCH := .bench
@@ -79,7 +80,7 @@ $(INSTALLED): requirements.txt constraints.txt pyproject.toml
 	@'$(PYTHON)' -c 'import shutil, sys; version = "%d.%d" % sys.version_info[:2]; free = shutil.disk_usage(".").free / 1e9; \
 	    sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later is needed, $(PYTHON) is " + version + ": make PYTHON=..."); \
 	    free > $(NEEDED_GB) or sys.exit("Installing needs $(NEEDED_GB) GB, but only %.1f GB are free on this disk" % free)'
-	@echo "Installing the packages of requirements.txt into $(VENV): $(if $(wildcard $@),what has changed,$(if $(findstring whl/cpu,$(PIP_EXTRA_INDEX_URL)),2,7) GB; it takes some minutes)"
+	@echo "Installing the packages of requirements.txt into $(VENV): $(if $(wildcard $@),what has changed,$(if $(FOR_PROCESSOR),2,7) GB; it takes some minutes)"
 	@'$(PYTHON)' -m venv $(VENV)
 	@$(BIN) -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@$(BIN) -m pip install --disable-pip-version-check --no-deps -e .

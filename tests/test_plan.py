@@ -189,7 +189,7 @@ def test_seeds_make_runs_and_needs_follow_the_seed(tmp_path: Path):
     )
 
 
-def test_a_list_comes_to_a_notebook_as_the_scale_has_it(tmp_path: Path):
+def test_a_list_comes_to_a_notebook_as_the_scale_has_it():
     """As papermill reads it, for whom 5e-05 is a text."""
     values = [5e-05, 1e20, 3, True, "1e-3", "2024", "a b", "it's", *range(100)]
     option, given = shlex.split(plan._argument("values", values))

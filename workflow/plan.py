@@ -50,7 +50,7 @@ RESERVED = {"logs", "report"}  # folders of results/<scale> that are no experime
 BY_HAND = {"notebook", "batch"}  # folders of results/ that are no scale's: of runs in JupyterLab, and by papermill
 
 
-class Loader(yaml.SafeLoader):
+class SafeLoader(yaml.SafeLoader):
     """Reads YAML with 1e-3 as a number, which PyYAML takes for a text, and no key twice, where it drops the first."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
@@ -63,7 +63,7 @@ class Loader(yaml.SafeLoader):
         return node
 
 
-Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+"), list("-+0123456789"))
+SafeLoader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+"), list("-+0123456789"))
 
 
 class PlanError(Exception):
@@ -164,7 +164,7 @@ def load(project: Path, scale: str, dataset: str = USUAL) -> Plan:
         known = ", ".join(sorted(path.stem for path in file.parent.glob("*.yaml")))
         raise PlanError(f"there is no scale {scale!r}; the scales are: {known}")
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
+        content = yaml.load(file.read_text(encoding="utf-8"), SafeLoader)
         declared = _runs(content["experiments"])
         runs = {run.id: run for run in declared}
         banner = (content.get("report") or {}).get("banner", "")

@@ -34,8 +34,9 @@ class Layer(NamedTuple):
     """One layer: its kind, its weights, whole numbers that describe it, and for "residual" what it adds to its input.
 
     "linear" has `weight` [outputs, inputs] and `bias`, "norm" (over a whole row) `weight` and `bias`, "conv" `weight`
-    [outputs, inputs, kernel, kernel] and `bias`; "conv" and "shuffle" say in `sizes` how large their maps are. A
-    rounded layer has in `steps` [outputs] what each row of its weights is whole multiples of.
+    [outputs, inputs, kernel, kernel] and `bias`; "conv" and "shuffle" say in `sizes` how large their maps are, which
+    lie in a row channel by channel, row by row. A rounded layer has in `steps` [outputs] what each row of its weights
+    is whole multiples of.
     """
 
     kind: str
